@@ -1,0 +1,54 @@
+import type { Logger } from './logger.ts'
+
+/** What holds timers or connections. Both calls are idempotent; `stop` returns only when stopped. */
+export interface Running {
+  stop(): Promise<void>
+}
+
+/** Stops each in the order given, continuing past failures, and throws the first of them at the end. */
+export async function stopAll(parts: readonly Running[]): Promise<void> {
+  let failure: unknown
+  for (const part of parts) {
+    try {
+      await part.stop()
+    } catch (err) {
+      failure ??= err
+    }
+  }
+  if (failure !== undefined) throw failure
+}
+
+/**
+ * Runs a process: starts it, stops it once on SIGTERM or SIGINT, exits 0 when the drain ends cleanly and 1 when
+ * start, run or drain fails. A second signal exits at once.
+ */
+export async function runProcess(options: { logger: Logger; start: () => Promise<Running> }): Promise<void> {
+  const { logger } = options
+  process.on('unhandledRejection', (err) => {
+    logger.fatal({ err }, 'unhandled rejection')
+    process.exit(1)
+  })
+  let stopping = false
+  let running: Running | undefined
+  const shutdown = (signal: string) => {
+    if (stopping) process.exit(130)
+    stopping = true
+    logger.info({ signal }, 'draining')
+    if (!running) process.exit(0)
+    running.stop().then(
+      () => process.exit(0),
+      (err: unknown) => {
+        logger.error({ err }, 'drain failed')
+        process.exit(1)
+      },
+    )
+  }
+  process.on('SIGTERM', () => shutdown('SIGTERM'))
+  process.on('SIGINT', () => shutdown('SIGINT'))
+  try {
+    running = await options.start()
+  } catch (err) {
+    logger.fatal({ err }, 'start failed')
+    process.exit(1)
+  }
+}

@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config'
+
+const globalSetup = ['test/support/src/global-setup.ts']
+
+/** Three projects: `unit` beside the sources, `boundaries` over the whole tree, `e2e` and `faults` with real processes. */
+export default defineConfig({
+  test: {
+    testTimeout: 20_000,
+    hookTimeout: 60_000,
+    projects: [
+      { extends: true, test: { name: 'unit', include: ['{shared,services,workers,cli}/**/*.test.ts'], globalSetup } },
+      { extends: true, test: { name: 'boundaries', include: ['test/boundaries/**/*.test.ts'] } },
+      { extends: true, test: { name: 'e2e', include: ['test/{e2e,faults,support}/**/*.test.ts'], globalSetup, testTimeout: 120_000, fileParallelism: false } },
+    ],
+  },
+})
