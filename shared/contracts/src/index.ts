@@ -1,1 +1,28 @@
-export {}
+export { type BatchError, type BatchStatus, batchStatuses, blobKeys, isTerminal, type OutputLine } from './batch.ts'
+export { type InferenceEndpoint, inferenceEndpointSchema, inferenceEndpoints, promptParameter } from './endpoints.ts'
+export {
+  batchRequestId,
+  type ChunkJob,
+  type ChunkNote,
+  chunkJobSchema,
+  chunkNoteSchema,
+  type RequestJob,
+  type RequestResult,
+  type ResultEvent,
+  requestJobSchema,
+  requestResultSchema,
+  resultEventSchema,
+  type Usage,
+  usageSchema,
+  type WorkJob,
+  workJobSchema,
+} from './jobs.ts'
+export { type Lane, laneSchema, lanes, queueName } from './lanes.ts'
+export {
+  type Announcement,
+  announcementSchema,
+  type Control,
+  controlSchema,
+  type ReplyFrame,
+  replyFrameSchema,
+} from './replies.ts'

@@ -1,1 +1,9 @@
-export {}
+export {
+  decodePlanEntries,
+  flagSameAsPrevious,
+  type PlanEntry,
+  planEntryBytes,
+  planLimits,
+  readPlanEntry,
+  writePlanEntry,
+} from './plan-entry.ts'

@@ -1,1 +1,1 @@
-export {}
+export { defaultOutputTokens, estimateOutputTokens, estimatePromptTokens } from './estimate.ts'

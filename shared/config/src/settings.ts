@@ -1,0 +1,183 @@
+import { z } from 'zod'
+
+/** One setting: the environment variable it is read from, what it must be, and what it is for. */
+interface Setting<S extends z.ZodType = z.ZodType> {
+  env: string
+  schema: S
+  about: string
+  secret?: true
+}
+
+const setting = <S extends z.ZodType>(env: string, schema: S, about: string, secret?: true): Setting<S> => ({
+  env,
+  schema,
+  about,
+  ...(secret ? { secret } : {}),
+})
+
+const text = z.string().min(1, 'must not be empty')
+const url = (schemes: readonly string[]) =>
+  text.refine((value) => schemes.some((scheme) => value.startsWith(`${scheme}:`)) && URL.canParse(value), {
+    error: `must be a URL that starts with ${schemes.map((s) => `${s}://`).join(' or ')}`,
+  })
+const whole = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, `must be a whole number from ${min} to ${max}`)
+    .transform(Number)
+    .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`))
+const list = text.transform((value) =>
+  value
+    .split(',')
+    .map((item) => item.trim())
+    .filter(Boolean),
+)
+
+/** Every setting of every process. The defaults are those of one machine. */
+export const settings = {
+  host: setting('HOST', text.default('127.0.0.1'), 'address the gateway listens on'),
+  port: setting('PORT', whole(0, 65535).default(8080), 'port the gateway listens on; 0 picks a free one'),
+  opsPort: setting(
+    'FOREBAY_OPS_PORT',
+    whole(0, 65535).default(0),
+    'port of /healthz, /readyz and /metrics of the other processes; 0 picks a free one',
+  ),
+  dataDir: setting('FOREBAY_DATA_DIR', text.default('./.data'), 'folder of the embedded database and of the blobs'),
+  apiKey: setting(
+    'FOREBAY_API_KEY',
+    text.min(16, 'must have at least 16 characters').optional(),
+    'the first API key (standalone creates it), and the key the CLI sends',
+    true,
+  ),
+  url: setting(
+    'FOREBAY_URL',
+    url(['http', 'https']).default('http://127.0.0.1:8080'),
+    'where the CLI finds the gateway',
+  ),
+  databaseUrl: setting(
+    'DATABASE_URL',
+    url(['postgres', 'postgresql']).optional(),
+    'Postgres; standalone starts its own when not set',
+  ),
+  queueUrl: setting(
+    'QUEUE_URL',
+    url(['redis', 'rediss', 'postgres', 'postgresql', 'memory']).optional(),
+    'the queue: redis:// or postgres://; the database when not set',
+  ),
+  redisUrl: setting(
+    'REDIS_URL',
+    url(['redis', 'rediss']).optional(),
+    'reply bus and rate limits; within the process when not set (standalone only)',
+  ),
+  blobUrl: setting(
+    'BLOB_URL',
+    text.optional(),
+    'file:///folder for files, plans and parts; <data dir>/blobs when not set',
+  ),
+  engineUrl: setting(
+    'FOREBAY_ENGINE_URL',
+    url(['http', 'https']).optional(),
+    'the engine, without /v1; looked for on localhost when not set',
+  ),
+  engineApiKey: setting('FOREBAY_ENGINE_API_KEY', text.optional(), 'key sent to the engine', true),
+  pool: setting(
+    'FOREBAY_POOL',
+    z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be lower-case letters, digits and dashes')
+      .default('default'),
+    'the pool a worker serves',
+  ),
+  logLevel: setting(
+    'FOREBAY_LOG_LEVEL',
+    z.enum(['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
+    'how much is logged',
+  ),
+  maxFileBytes: setting('FOREBAY_MAX_FILE_BYTES', whole(1, 2 ** 40).default(209_715_200), 'largest upload, in bytes'),
+  maxBatchRequests: setting(
+    'FOREBAY_MAX_BATCH_REQUESTS',
+    whole(1, 10_000_000).default(50_000),
+    'most requests of one batch',
+  ),
+  maxLineBytes: setting(
+    'FOREBAY_MAX_LINE_BYTES',
+    whole(64, 2 ** 24 - 1).default(1_048_576),
+    'longest line of a batch file, in bytes',
+  ),
+  maxBodyBytes: setting(
+    'FOREBAY_MAX_BODY_BYTES',
+    whole(64, 2 ** 28).default(10_485_760),
+    'largest body of a real-time request, in bytes',
+  ),
+  requestsPerMinute: setting(
+    'FOREBAY_REQUESTS_PER_MINUTE',
+    whole(1, 10_000_000).default(6000),
+    'real-time requests a minute for a tenant without a limit of its own',
+  ),
+  tokensPerMinute: setting(
+    'FOREBAY_TOKENS_PER_MINUTE',
+    whole(1, 2_000_000_000).default(4_000_000),
+    'real-time tokens a minute for a tenant without a limit of its own',
+  ),
+  requestTimeoutMs: setting(
+    'FOREBAY_REQUEST_TIMEOUT_MS',
+    whole(100, 3_600_000).default(600_000),
+    'longest a real-time request may take',
+  ),
+  chunkRequests: setting('FOREBAY_CHUNK_REQUESTS', whole(1, 1024).default(64), 'most requests of a chunk'),
+  chunkTokens: setting(
+    'FOREBAY_CHUNK_TOKENS',
+    whole(1, 10_000_000).default(65_536),
+    'most estimated tokens of a chunk of several requests',
+  ),
+  chunkLeaseMs: setting(
+    'FOREBAY_CHUNK_LEASE_MS',
+    whole(500, 3_600_000).default(60_000),
+    'a released chunk unheard of for longer is released again',
+  ),
+  queueLeaseMs: setting(
+    'FOREBAY_QUEUE_LEASE_MS',
+    whole(500, 300_000).default(30_000),
+    'a job whose consumer is silent for longer is delivered again; the same in every process',
+  ),
+  cancelGraceMs: setting(
+    'FOREBAY_CANCEL_GRACE_MS',
+    whole(0, 600_000).default(60_000),
+    'how long requests under way may finish after a cancel',
+  ),
+  engineInFlight: setting(
+    'FOREBAY_ENGINE_IN_FLIGHT',
+    whole(1, 65_536).optional(),
+    'most requests at the engine at once; chosen from what the engine says when not set',
+  ),
+  realtimeSeats: setting(
+    'FOREBAY_REALTIME_SEATS',
+    whole(0, 65_536).optional(),
+    'seats of the engine that batch work never takes; a quarter when not set',
+  ),
+  requestAttempts: setting(
+    'FOREBAY_REQUEST_ATTEMPTS',
+    whole(1, 100).default(3),
+    'tries of a request at the engine before its failure is its result',
+  ),
+  drainMs: setting(
+    'FOREBAY_DRAIN_MS',
+    whole(0, 3_600_000).default(25_000),
+    'how long a process told to stop lets its work finish',
+  ),
+  webhookAllow: setting(
+    'FOREBAY_WEBHOOK_ALLOW',
+    list.optional(),
+    'hosts and CIDR ranges webhooks may reach although they are private, or without TLS; comma-separated',
+  ),
+  webhookTimeoutMs: setting(
+    'FOREBAY_WEBHOOK_TIMEOUT_MS',
+    whole(100, 60_000).default(15_000),
+    'longest one delivery of a webhook may take',
+  ),
+} as const satisfies Record<string, Setting>
+
+export type SettingName = keyof typeof settings
+
+/** What is in force. A setting that is optional and not given is undefined. */
+export type Config = { readonly [K in SettingName]: z.output<(typeof settings)[K]['schema']> }

@@ -1,0 +1,125 @@
+import { z } from 'zod'
+import { inferenceEndpointSchema } from './endpoints.ts'
+import { laneSchema } from './lanes.ts'
+
+/**
+ * The bodies of jobs. Fields are only ever added, and optional, so that jobs in flight survive an upgrade.
+ */
+
+/** A chunk of a batch, by reference: the worker reads the lines from `inputKey` at the places the entries name. */
+export const chunkJobSchema = z.object({
+  v: z.literal(1),
+  kind: z.literal('chunk'),
+  batchId: z.string(),
+  tenantId: z.string(),
+  apiKeyId: z.string(),
+  /** Index of the chunk in its batch, from 0. */
+  chunk: z.number().int().nonnegative(),
+  /** The scheduler's release count, from 1. The broker's own delivery attempts are counted apart. */
+  attempt: z.number().int().positive(),
+  endpoint: inferenceEndpointSchema,
+  model: z.string(),
+  pool: z.string(),
+  lane: laneSchema,
+  /** Blob key of the input file. */
+  inputKey: z.string(),
+  /** The plan entries of the requests still to run, as base64 of the plan's own encoding (@forebay/plan). */
+  entries: z.string(),
+  /** Past this time (epoch ms) the requests are not run. */
+  deadlineMs: z.number(),
+})
+export type ChunkJob = z.infer<typeof chunkJobSchema>
+
+/** One real-time request, inline. */
+export const requestJobSchema = z.object({
+  v: z.literal(1),
+  kind: z.literal('request'),
+  requestId: z.string(),
+  tenantId: z.string(),
+  apiKeyId: z.string(),
+  /** The gateway's own attempts, from 1; a reply of an older attempt is ignored. */
+  attempt: z.number().int().positive(),
+  endpoint: inferenceEndpointSchema,
+  model: z.string(),
+  pool: z.string(),
+  lane: laneSchema,
+  /** The JSON text sent to the engine, as it is. */
+  body: z.string(),
+  /** Whether the engine answers with an event stream. */
+  stream: z.boolean(),
+  /** The reply-bus inbox of the gateway that waits. */
+  replyTo: z.string(),
+  estTokens: z.number().int().nonnegative(),
+  acceptedAtMs: z.number(),
+  deadlineMs: z.number(),
+})
+export type RequestJob = z.infer<typeof requestJobSchema>
+
+export const workJobSchema = z.discriminatedUnion('kind', [chunkJobSchema, requestJobSchema])
+export type WorkJob = z.infer<typeof workJobSchema>
+
+/** Tokens as the engine counted them; `cachedTokens` null means it did not say. */
+export const usageSchema = z.object({
+  promptTokens: z.number().int().nonnegative(),
+  cachedTokens: z.number().int().nonnegative().nullable(),
+  completionTokens: z.number().int().nonnegative(),
+  reasoningTokens: z.number().int().nonnegative(),
+})
+export type Usage = z.infer<typeof usageSchema>
+
+/** How one request ended. */
+export const requestResultSchema = z.object({
+  requestId: z.string(),
+  tenantId: z.string(),
+  apiKeyId: z.string().nullable(),
+  batchId: z.string().nullable(),
+  /** 1-based line of the input file. */
+  line: z.number().int().positive().nullable(),
+  chunk: z.number().int().nonnegative().nullable(),
+  customId: z.string().nullable(),
+  endpoint: inferenceEndpointSchema,
+  model: z.string(),
+  pool: z.string(),
+  lane: laneSchema,
+  attempt: z.number().int().positive(),
+  /** `succeeded`: goes to the output file and is charged. `failed`: to the error file. `cancelled`: the client left; charged for what was used. */
+  outcome: z.enum(['succeeded', 'failed', 'cancelled']),
+  statusCode: z.number().int(),
+  errorCode: z.string().nullable(),
+  usage: usageSchema,
+  queuedMs: z.number().int().nonnegative(),
+  firstTokenMs: z.number().int().nonnegative().nullable(),
+  durationMs: z.number().int().nonnegative(),
+  finishedAtMs: z.number(),
+  /** Where the output line lies in the event's part; null for real-time requests, whose bytes are not kept. */
+  bytes: z.object({ offset: z.number().int().nonnegative(), length: z.number().int().positive() }).nullable(),
+})
+export type RequestResult = z.infer<typeof requestResultSchema>
+
+/** What a worker says of a chunk it holds: still at it, or handed back unfinished (the scheduler releases the rest anew). */
+export const chunkNoteSchema = z.object({
+  batchId: z.string(),
+  chunk: z.number().int().nonnegative(),
+  attempt: z.number().int().positive(),
+  state: z.enum(['held', 'returned']),
+})
+export type ChunkNote = z.infer<typeof chunkNoteSchema>
+
+/** The message a worker sends to its pool's results queue. All results of one event share one part. */
+export const resultEventSchema = z.object({
+  v: z.literal(1),
+  kind: z.literal('results'),
+  id: z.string(),
+  workerId: z.string(),
+  pool: z.string(),
+  sentAtMs: z.number(),
+  partKey: z.string().nullable(),
+  results: z.array(requestResultSchema),
+  chunks: z.array(chunkNoteSchema),
+})
+export type ResultEvent = z.infer<typeof resultEventSchema>
+
+/** The audit id of a batch's line: the same on every attempt, so that it can be inserted only once. */
+export function batchRequestId(batchId: string, line: number): string {
+  return `batch_req_${batchId.replace(/^batch_/, '')}_${line}`
+}

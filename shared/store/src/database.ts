@@ -1,0 +1,139 @@
+import { describeError, ForebayError, type Logger, type Running } from '@forebay/kernel'
+import { type ClientBase, Pool, types } from 'pg'
+
+// bigint columns hold counts, bytes and nano-units below 2^53; a larger one is a broken invariant, not a rounding.
+types.setTypeParser(20, (text) => {
+  const value = Number(text)
+  if (!Number.isSafeInteger(value)) throw new RangeError(`bigint ${text} does not fit a safe integer`)
+  return value
+})
+
+export type Row = Record<string, unknown>
+
+/** What a statement runs on: the pool, or one transaction. */
+export interface Queryable {
+  /** Runs one statement with bound parameters and returns its rows. Throws ForebayError `unavailable` when the server cannot be reached. */
+  query<R extends Row>(sql: string, values?: readonly unknown[]): Promise<R[]>
+}
+
+export interface Database extends Queryable, Running {
+  /** Runs `work` in one transaction: committed when it resolves, rolled back when it throws. */
+  tx<T>(work: (tx: Queryable) => Promise<T>): Promise<T>
+  /** Calls `onNotify` for each NOTIFY on `channel`, reconnecting by itself; a hint only, since one sent meanwhile is lost. */
+  listen(channel: string, onNotify: (payload: string) => void): Promise<Running>
+}
+
+/** Opens a pool of connections. No connection is made until the first statement. */
+export function openDatabase(options: {
+  url: string
+  logger: Logger
+  connectionsMax?: number
+  applicationName?: string
+}): Database {
+  const { logger } = options
+  const pool = new Pool({
+    connectionString: options.url,
+    max: options.connectionsMax ?? 8,
+    application_name: options.applicationName ?? 'forebay',
+    connectionTimeoutMillis: 10_000,
+  })
+  pool.on('error', (err) => logger.warn({ reason: describeError(err) }, 'idle database connection lost'))
+  let stopped: Promise<void> | undefined
+
+  const on = (client: Pick<ClientBase, 'query'>): Queryable => ({
+    query: async (sql, values) => {
+      try {
+        const result = await client.query(sql, values ? [...values] : undefined)
+        return result.rows
+      } catch (err) {
+        throw asForebayError(err)
+      }
+    },
+  })
+
+  return {
+    ...on(pool as unknown as ClientBase),
+    tx: async (work) => {
+      const client = await pool.connect().catch((err: unknown) => {
+        throw asForebayError(err)
+      })
+      // A connection that dies outside a statement emits 'error'; unheard, that would end the process.
+      const onError = () => {}
+      client.on('error', onError)
+      let broken = false
+      try {
+        await client.query('BEGIN')
+        const result = await work(on(client))
+        await client.query('COMMIT')
+        return result
+      } catch (err) {
+        await client.query('ROLLBACK').catch(() => {
+          broken = true
+        })
+        throw asForebayError(err)
+      } finally {
+        client.removeListener('error', onError)
+        client.release(broken)
+      }
+    },
+    listen: (channel, onNotify) => listenOn(options.url, channel, onNotify, logger),
+    stop: () => (stopped ??= pool.end()),
+  }
+}
+
+async function listenOn(
+  url: string,
+  channel: string,
+  onNotify: (payload: string) => void,
+  logger: Logger,
+): Promise<Running> {
+  const { Client } = (await import('pg')).default
+  let stopped = false
+  let client: InstanceType<typeof Client> | undefined
+  let retry: NodeJS.Timeout | undefined
+  const connect = async (): Promise<void> => {
+    if (stopped) return
+    const next = new Client({ connectionString: url, application_name: `forebay-listen`, keepAlive: true })
+    let lost = false
+    const onLost = () => {
+      if (lost || stopped) return
+      lost = true
+      next.end().catch(() => {})
+      retry = setTimeout(() => void connect(), 500)
+    }
+    next.on('error', onLost)
+    next.on('end', onLost)
+    next.on('notification', (message) => onNotify(message.payload ?? ''))
+    try {
+      await next.connect()
+      await next.query(`LISTEN ${channel}`)
+      client = next
+    } catch (err) {
+      logger.warn({ channel, reason: describeError(err) }, 'cannot listen on the database; polling goes on')
+      onLost()
+    }
+  }
+  await connect()
+  return {
+    stop: async () => {
+      stopped = true
+      clearTimeout(retry)
+      await client?.end().catch(() => {})
+    },
+  }
+}
+
+// Class 08 (connection), 57P (shutdown), 53 (resources) and socket errors: the server, not the statement, is at fault.
+function asForebayError(err: unknown): unknown {
+  if (!(err instanceof Error) || err.name === 'ForebayError') return err
+  const code = 'code' in err ? String(err.code) : ''
+  const unreachable =
+    /^(08|57P|53)/.test(code) ||
+    /^E[A-Z]+$/.test(code) ||
+    /terminated|timeout exceeded|Connection ended|not queryable/i.test(err.message)
+  if (!unreachable) return err
+  return new ForebayError('unavailable', 'The database cannot be reached right now. Please retry.', {
+    cause: err,
+    retryAfterMs: 1000,
+  })
+}
