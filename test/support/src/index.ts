@@ -1,1 +1,6 @@
-export {}
+export { type TestDatabase, testDatabase } from './database.ts'
+export { eventually } from './eventually.ts'
+export { freePort } from './free-port.ts'
+export { startRedis, type TestRedis } from './redis.ts'
+export { redisUrl } from './redis-url.ts'
+export { tempDir } from './temp-dir.ts'
