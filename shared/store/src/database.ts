@@ -1,4 +1,4 @@
-import { describeError, ForebayError, type Logger, type Running } from '@forebay/kernel'
+import { type Clock, describeError, ForebayError, type Logger, type Running, systemClock } from '@forebay/kernel'
 import { type ClientBase, Pool, types } from 'pg'
 
 // bigint columns hold counts, bytes and nano-units below 2^53; a larger one is a broken invariant, not a rounding.
@@ -29,6 +29,7 @@ export function openDatabase(options: {
   logger: Logger
   connectionsMax?: number
   applicationName?: string
+  clock?: Clock
 }): Database {
   const { logger } = options
   const pool = new Pool({
@@ -76,21 +77,24 @@ export function openDatabase(options: {
         client.release(broken)
       }
     },
-    listen: (channel, onNotify) => listenOn(options.url, channel, onNotify, logger),
+    listen: (channel, onNotify) =>
+      listenOn({ url: options.url, channel, onNotify, logger, clock: options.clock ?? systemClock }),
     stop: () => (stopped ??= pool.end()),
   }
 }
 
-async function listenOn(
-  url: string,
-  channel: string,
-  onNotify: (payload: string) => void,
-  logger: Logger,
-): Promise<Running> {
+async function listenOn(options: {
+  url: string
+  channel: string
+  onNotify: (payload: string) => void
+  logger: Logger
+  clock: Clock
+}): Promise<Running> {
+  const { url, channel, onNotify, logger, clock } = options
   const { Client } = (await import('pg')).default
   let stopped = false
   let client: InstanceType<typeof Client> | undefined
-  let retry: NodeJS.Timeout | undefined
+  let cancelRetry = () => {}
   const connect = async (): Promise<void> => {
     if (stopped) return
     const next = new Client({ connectionString: url, application_name: `forebay-listen`, keepAlive: true })
@@ -99,7 +103,7 @@ async function listenOn(
       if (lost || stopped) return
       lost = true
       next.end().catch(() => {})
-      retry = setTimeout(() => void connect(), 500)
+      cancelRetry = clock.after(500, () => void connect())
     }
     next.on('error', onLost)
     next.on('end', onLost)
@@ -117,7 +121,7 @@ async function listenOn(
   return {
     stop: async () => {
       stopped = true
-      clearTimeout(retry)
+      cancelRetry()
       await client?.end().catch(() => {})
     },
   }
