@@ -40,11 +40,15 @@ async function startServers(): Promise<Servers> {
   chmodSync(tempRoot, 0o755)
   const runId = randomBytes(4).toString('hex')
   const [postgres, redis] = await Promise.allSettled([startPostgres(tempRoot), startTestRedis(tempRoot)])
+  // A run that is cut short does not reach the teardown; the servers end with the process by themselves.
+  const removeRoot = () => rmSync(tempRoot, { recursive: true, force: true, maxRetries: 5 })
+  process.on('exit', removeRoot)
   const stop = async () => {
     const url = postgres.status === 'fulfilled' ? postgres.value.url : undefined
     if (url !== undefined && process.env['TEST_POSTGRES_URL']) await dropRunDatabases({ url, runId })
     await Promise.all([postgres, redis].map((server) => server.status === 'fulfilled' && server.value.stop()))
-    rmSync(tempRoot, { recursive: true, force: true })
+    process.off('exit', removeRoot)
+    removeRoot()
   }
   if (postgres.status === 'rejected' || redis.status === 'rejected') {
     await stop()
