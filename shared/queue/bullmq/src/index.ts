@@ -1,1 +1,1 @@
-export {}
+export { makeBullmqProvider } from './provider.ts'

@@ -1,1 +1,7 @@
-export {}
+export type { BodyStore } from './body-store.ts'
+export { type JobCodec, makeJsonCodec } from './codec.ts'
+export type { LeasedJob, OutboundJob, Outcome } from './job.ts'
+export { type Lane, LanePuller } from './lane-puller.ts'
+export { JobReceiver, type JobReceiverOptions } from './receiver.ts'
+export { type JobSender, makeJobSender } from './sender.ts'
+export { shareSeats } from './share-seats.ts'

@@ -1,1 +1,2 @@
-export {}
+export { MemoryQueue } from './driver.ts'
+export { makeMemoryProvider } from './provider.ts'

@@ -1,1 +1,5 @@
-export {}
+export type { DriverCapabilities } from './capabilities.ts'
+export { bodyTooLarge, leaseLost, queueClosed } from './errors.ts'
+export type { ItemResult, Lease, OutboundMessage, QueueDepth } from './messages.ts'
+export type { QueueDriver, QueueProvider } from './queue-driver.ts'
+export { checkQueueName } from './queue-name.ts'

@@ -1,1 +1,1 @@
-export {}
+export { openQueues } from './open-queues.ts'

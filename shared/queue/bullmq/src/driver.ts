@@ -1,0 +1,279 @@
+import { randomUUID } from 'node:crypto'
+import { type Clock, describeError, type Logger } from '@forebay/kernel'
+import {
+  bodyTooLarge,
+  type DriverCapabilities,
+  type ItemResult,
+  type Lease,
+  leaseLost,
+  type OutboundMessage,
+  type QueueDepth,
+  type QueueDriver,
+  queueClosed,
+} from '@forebay/queue-port'
+import { type IQueueBackend, Job, type JobJson, Queue } from 'bullmq'
+import { type Broker, leaseTiming } from './broker.ts'
+import { type Envelope, pack, unpackBody } from './envelope.ts'
+import { isLockLost, toQueueError } from './errors.ts'
+import { JobWaiter } from './job-waiter.ts'
+
+const capabilities: DriverCapabilities = {
+  bodyBytesMax: 4 * 1024 * 1024,
+  delayMsMax: 365 * 24 * 3_600_000,
+  leaseMsMax: 24 * 3_600_000,
+  leaseIsFixed: false,
+  reportsLostLease: true,
+  uncountedNack: true,
+  depth: 'exact',
+}
+
+/** How many jobs one round trip adds. */
+const addSize = 500
+/** How many claims are under way at once. */
+const claimsMax = 16
+/** Dead letters kept: `age` in seconds. */
+const deadKept = { age: 30 * 24 * 3_600, count: 100_000 }
+/** BullMQ's event stream, which nothing here reads. */
+const eventsKept = 100
+
+interface Held {
+  readonly job: Job<Envelope>
+  readonly token: string
+}
+
+/**
+ * A queue on BullMQ, consumed by hand: jobs are claimed, extended and settled through BullMQ's backend, without its
+ * Worker loop. The failed set is the dead-letter queue. A lost lease is found by BullMQ's stalled check, which runs
+ * in every process that receives, so a job is delivered again about `leaseMs` + one check after its holder died.
+ */
+export class BullmqQueue implements QueueDriver {
+  readonly name: string
+  readonly capabilities = capabilities
+  readonly #clock: Clock
+  readonly #logger: Logger
+  readonly #leaseMs: number
+  readonly #backend: IQueueBackend
+  readonly #queue: Queue<Envelope, unknown, string, Envelope, unknown, string, IQueueBackend>
+  readonly #waiter: JobWaiter
+  readonly #held = new WeakMap<Lease, Held>()
+  readonly #tokenPrefix = randomUUID()
+  #tokens = 0
+  #stopStalledCheck: (() => void) | undefined
+  #nextDelayed = 0
+  #closed = false
+
+  constructor(options: { name: string; broker: Broker; clock: Clock; logger: Logger; leaseMs: number }) {
+    const { broker, clock, leaseMs, logger, name } = options
+    this.name = name
+    this.#clock = clock
+    this.#logger = logger
+    this.#leaseMs = leaseMs
+    const operations = broker.operations(name, leaseTiming(leaseMs))
+    this.#backend = operations
+    this.#queue = new Queue(name, { connection: {}, streams: { events: { maxLen: eventsKept } } }, () => operations)
+    this.#queue.on('error', (err) => this.#logger.warn({ queue: name, error: describeError(err) }, 'queue error'))
+    this.#waiter = new JobWaiter({ broker, clock, logger, queue: name, operations })
+  }
+
+  async ensure(): Promise<void> {
+    await this.#call(() => this.#queue.waitUntilReady())
+  }
+
+  async send(items: readonly OutboundMessage[]): Promise<readonly ItemResult[]> {
+    const results = new Map<OutboundMessage, ItemResult>()
+    const fitting = items.filter(({ body }) => body.byteLength <= capabilities.bodyBytesMax)
+    for (let from = 0; from < fitting.length; from += addSize) {
+      const slice = fitting.slice(from, from + addSize)
+      const jobs = slice.map((item) => ({ name: 'job', data: pack(item), opts: { delay: item.delayMs ?? 0 } }))
+      try {
+        await this.#call(() => this.#queue.addBulk(jobs))
+        for (const item of slice) results.set(item, { id: item.id, ok: true })
+      } catch (err) {
+        const error = toQueueError(err, this.name)
+        for (const item of slice) results.set(item, { id: item.id, ok: false, error })
+      }
+    }
+    return items.map((item) => {
+      const error = () => bodyTooLarge(item.id, item.body.byteLength, capabilities.bodyBytesMax)
+      return results.get(item) ?? { id: item.id, ok: false, error: error() }
+    })
+  }
+
+  async receive(options: { max: number; waitMs: number; leaseMs: number; signal?: AbortSignal }) {
+    this.#startStalledCheck()
+    const deadline = this.#clock.now() + options.waitMs
+    while (!this.#closed && !options.signal?.aborted) {
+      const leases = await this.#claim(options.max, options.leaseMs)
+      const left = deadline - this.#clock.now()
+      if (leases.length > 0 || left <= 0) return leases
+      const due = this.#nextDelayed > 0 ? Math.max(1, this.#nextDelayed - this.#clock.now()) : left
+      await this.#waiter.wait(Math.min(left, due), options.signal)
+    }
+    return []
+  }
+
+  ack(leases: readonly Lease[]): Promise<readonly ItemResult[]> {
+    return Promise.all(
+      leases.map(async (lease): Promise<ItemResult> => {
+        try {
+          await this.#settle(lease, ({ job, token }) => this.#backend.moveToCompleted(job, null, true, token, false))
+          return { id: lease.id, ok: true }
+        } catch (err) {
+          return { id: lease.id, ok: false, error: toQueueError(err, this.name) }
+        }
+      }),
+    )
+  }
+
+  async nack(lease: Lease, options: { delayMs: number; counted?: boolean }): Promise<void> {
+    const { counted = true, delayMs } = options
+    await this.#settle(lease, async ({ job, token }) => {
+      const id = String(job.id)
+      if (counted && delayMs <= 0) return this.#backend.retryJob(id, false, token)
+      await this.#backend.moveToDelayed(id, this.#clock.now(), delayMs, token, { skipAttempt: !counted })
+    })
+  }
+
+  async extend(lease: Lease, leaseMs: number): Promise<number> {
+    const from = this.#clock.now()
+    const extended = await this.#withHeld(lease, ({ job, token }) =>
+      this.#backend.extendLock(String(job.id), token, leaseMs),
+    )
+    if (Number(extended) !== 1) throw leaseLost(lease.id)
+    lease.leaseUntil = from + leaseMs
+    return lease.leaseUntil
+  }
+
+  async deadLetter(lease: Lease, reason: { code: string; detail?: string }): Promise<void> {
+    const text = reason.detail === undefined ? reason.code : `${reason.code}: ${reason.detail}`
+    await this.#settle(lease, ({ job, token }) => this.#backend.moveToFailed(job, text, deadKept, token, false))
+  }
+
+  async depth(): Promise<QueueDepth> {
+    const asOf = this.#clock.now()
+    const counts = await this.#call(() => this.#queue.getJobCounts('wait', 'active', 'delayed', 'failed'))
+    const of = (state: string) => counts[state] ?? 0
+    const visible = of('wait') + of('waiting')
+    return { visible, inFlight: of('active'), delayed: of('delayed'), dead: of('failed'), asOf }
+  }
+
+  async redrive(options: { max: number }): Promise<{ moved: number }> {
+    if (options.max <= 0) return { moved: 0 }
+    const dead = await this.#call(() => this.#queue.getFailed(0, options.max - 1))
+    for (const job of dead) {
+      // Retrying resets BullMQ's count of attempts, but not that of stalls.
+      if (job.stalledCounter > 0) await this.#call(() => job.updateData({ ...job.data, spent: job.stalledCounter }))
+      await this.#call(() => job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true }))
+    }
+    return { moved: dead.length }
+  }
+
+  async purge(): Promise<void> {
+    await this.#call(() => this.#queue.drain(true))
+    while ((await this.#call(() => this.#queue.clean(0, 1_000, 'failed'))).length > 0) {}
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#stopStalledCheck?.()
+    await this.#waiter.close()
+  }
+
+  /** Claims one job, and while there are more, ever more at once: an idle queue costs one round trip. */
+  async #claim(max: number, leaseMs: number): Promise<Lease[]> {
+    const leases: Lease[] = []
+    for (let width = 1; leases.length < max; width = Math.min(width * 2, claimsMax)) {
+      const asked = Math.min(width, max - leases.length)
+      const claims = await Promise.allSettled(Array.from({ length: asked }, () => this.#claimOne(leaseMs)))
+      const claimed = claims.flatMap((c) => (c.status === 'fulfilled' && c.value ? [c.value] : []))
+      leases.push(...claimed)
+      const failed = claims.find((c) => c.status === 'rejected')
+      if (failed && leases.length === 0) throw failed.reason
+      if (claimed.length < asked) break
+    }
+    return leases
+  }
+
+  async #claimOne(leaseMs: number): Promise<Lease | undefined> {
+    const token = `${this.#tokenPrefix}:${this.#tokens++}`
+    const from = this.#clock.now()
+    const claimed: ClaimResult = await this.#call(() => this.#backend.moveToActive(token)).then(toClaimResult)
+    this.#nextDelayed = claimed.nextDelayed
+    if (!claimed.json) return undefined
+    const job = Job.fromJSON<Envelope>(this.#queue, claimed.json, claimed.id)
+    const { attributes = {}, id, spent = 0 } = job.data
+    const attempt = job.attemptsMade + job.stalledCounter - spent + 1
+    const leaseUntil = from + this.#leaseMs
+    const lease: Lease = { id, body: unpackBody(job.data), attributes, attempt, enqueuedAt: job.timestamp, leaseUntil }
+    this.#held.set(lease, { job, token })
+    if (leaseMs !== this.#leaseMs) await this.extend(lease, leaseMs)
+    return lease
+  }
+
+  #startStalledCheck(): void {
+    if (this.#closed) return
+    let checking = false
+    this.#stopStalledCheck ??= this.#clock.every(leaseTiming(this.#leaseMs).stalledCheckMs, () => {
+      if (checking || this.#closed) return
+      checking = true
+      this.#backend
+        .moveStalledJobsToWait()
+        .then((ids) => {
+          if (ids.length > 0) this.#logger.info({ queue: this.name, jobs: ids.length }, 'lost leases recovered')
+        })
+        .catch((err: unknown) => {
+          this.#logger.warn({ queue: this.name, error: describeError(err) }, 'lost leases could not be looked for')
+        })
+        .finally(() => {
+          checking = false
+        })
+    })
+  }
+
+  async #settle(lease: Lease, act: (held: Held) => Promise<unknown>): Promise<void> {
+    await this.#withHeld(lease, act)
+    this.#held.delete(lease)
+  }
+
+  async #withHeld<R>(lease: Lease, act: (held: Held) => Promise<R>): Promise<R> {
+    const held = this.#held.get(lease)
+    if (!held) throw leaseLost(lease.id)
+    try {
+      return await this.#call(() => act(held))
+    } catch (err) {
+      throw isLockLost(err instanceof Error ? err.cause : err) ? leaseLost(lease.id, err) : err
+    }
+  }
+
+  async #call<R>(act: () => Promise<R>): Promise<R> {
+    // The Postgres backend leaves calls on a closed connection pending for ever.
+    if (this.#closed) throw queueClosed(this.name)
+    try {
+      return await act()
+    } catch (err) {
+      throw toQueueError(err, this.name)
+    }
+  }
+}
+
+interface ClaimResult {
+  readonly json: JobJson | undefined
+  readonly id: string
+  /** When the next delayed job falls due, 0 when there is none. */
+  readonly nextDelayed: number
+}
+
+/** BullMQ's untyped tuple [job, id, rate limit delay, next delayed time]. */
+function toClaimResult(raw: readonly unknown[]): ClaimResult {
+  const [json, id, , nextDelayed] = raw
+  return {
+    json: isJobJson(json) ? json : undefined,
+    id: String(id ?? ''),
+    nextDelayed: Number(nextDelayed ?? 0) || 0,
+  }
+}
+
+function isJobJson(value: unknown): value is JobJson {
+  return typeof value === 'object' && value !== null && 'data' in value
+}

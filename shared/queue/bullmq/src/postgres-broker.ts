@@ -1,0 +1,71 @@
+import { describeError, ForebayError, type Logger } from '@forebay/kernel'
+import { PostgresConnection, PostgresQueueBackend } from 'bullmq'
+import { type Broker, backendOptions } from './broker.ts'
+import { displayUrl } from './display-url.ts'
+
+const schemaDefault = 'forebay_queue'
+
+/**
+ * Postgres, by a `postgres://` URL; the tables live in a schema of their own, named by `?schema=` or `?search_path=`
+ * (default `forebay_queue`) and created here. A pool of `?pool_max=` connections (default 4) and one that listens,
+ * shared by all queues.
+ */
+export async function openPostgresBroker(options: { url: string; logger: Logger }): Promise<Broker> {
+  const { connectionString, max, schema } = parseUrl(options.url)
+  const config = {
+    connectionString,
+    schema,
+    max,
+    migrate: true,
+    connectionTimeoutMillis: 5_000,
+    query_timeout: 10_000,
+    application_name: 'forebay-queue',
+  }
+  const connection = new PostgresConnection(config)
+  connection.on('error', (err: unknown) => {
+    options.logger.warn({ error: describeError(err) }, 'postgres queue connection error')
+  })
+  try {
+    await connection.waitUntilReady()
+  } catch (err) {
+    await connection.close()
+    throw new ForebayError(
+      'unavailable',
+      `The queue schema "${schema}" in Postgres at ${displayUrl(connectionString)} cannot be opened: start the ` +
+        'server, or set the queue URL to one that runs, with a user who may create the schema.',
+      { cause: err },
+    )
+  }
+  // Each backend "owns" the connection so that it hears when its LISTEN was lost; only `close` here closes it.
+  return {
+    operations: (queue, timing) =>
+      new PostgresQueueBackend(connection, queue, { connection: config, ...backendOptions(timing) }, true),
+    waiter: (_queue, operations) => operations,
+    async closeWaiter(waiter) {
+      await waiter.disconnectBlocking()
+      await waiter.reconnectBlocking()
+    },
+    // A notification reaches every listener.
+    handBackWakeUp: async () => undefined,
+    close: () => connection.close(),
+  }
+}
+
+function parseUrl(text: string): { connectionString: string; schema: string; max: number } {
+  const url = new URL(text)
+  const take = (name: string) => {
+    const value = url.searchParams.get(name)
+    url.searchParams.delete(name)
+    return value ?? undefined
+  }
+  const schema = take('schema') ?? take('search_path') ?? schemaDefault
+  take('search_path')
+  const max = Number(take('pool_max') ?? 4)
+  if (!/^[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(schema) || !Number.isInteger(max) || max < 1) {
+    throw new ForebayError(
+      'config_invalid',
+      `The queue URL ${displayUrl(text)} has a wrong schema or pool_max: use a plain schema name and a number from 1.`,
+    )
+  }
+  return { connectionString: url.href, schema, max }
+}

@@ -1,0 +1,31 @@
+/** A job to send. */
+export interface OutboundJob<T> {
+  /** Names the job in logs, results and dead letters. */
+  id: string
+  job: T
+  delayMs?: number
+  /** The tenant; a hint that a broker may ignore. */
+  fairnessKey?: string
+}
+
+/** A job held by this process; its lease is renewed until it is settled. */
+export interface LeasedJob<T> {
+  readonly id: string
+  readonly job: T
+  /** 1 = first; may over-count, never under-counts. */
+  readonly attempt: number
+  /** Milliseconds since the epoch. */
+  readonly enqueuedAt: number
+  /** Aborts when the lease is lost: another consumer may run the job, so drop the work. */
+  readonly lost: AbortSignal
+}
+
+/**
+ * How an attempt ended. `retry` uses up an attempt and dead-letters the job when it was the last; `snooze` gives the
+ * job back without using one up; `dead` moves it to the dead-letter queue at once.
+ */
+export type Outcome =
+  | { kind: 'done' }
+  | { kind: 'retry'; delayMs: number; reason?: string }
+  | { kind: 'snooze'; delayMs: number }
+  | { kind: 'dead'; code: string; detail?: string }

@@ -1,0 +1,103 @@
+import { type Clock, describeError, isForebayError, type Logger } from '@forebay/kernel'
+import type { Lease, QueueDriver } from '@forebay/queue-port'
+import { attemptOf, attributeNames, enqueuedAtOf } from './attributes.ts'
+import type { BodyStore } from './body-store.ts'
+import type { Outcome } from './job.ts'
+
+/** Turns outcomes into broker calls. */
+export interface Settler {
+  /** A lost lease is logged, not thrown; anything else the broker refuses rejects. */
+  settle(lease: Lease, outcome: Outcome): Promise<void>
+}
+
+interface PendingAck {
+  readonly lease: Lease
+  readonly resolve: () => void
+  readonly reject: (err: unknown) => void
+}
+
+/** A settler that enforces `maxAttempts` by explicit dead-lettering and acknowledges jobs settled together in one call. */
+export function makeSettler(options: {
+  driver: QueueDriver
+  clock: Clock
+  logger: Logger
+  maxAttempts: number
+  bodies?: BodyStore
+}): Settler {
+  const { bodies, clock, driver, logger, maxAttempts } = options
+  let acks: PendingAck[] = []
+
+  const flush = async () => {
+    const batch = acks
+    acks = []
+    try {
+      const results = await driver.ack(batch.map((p) => p.lease))
+      for (const [i, pending] of batch.entries()) {
+        const result = results[i]
+        if (result && !result.ok) pending.reject(result.error)
+        else pending.resolve()
+      }
+    } catch (err) {
+      for (const pending of batch) pending.reject(err)
+    }
+  }
+
+  const done = async (lease: Lease) => {
+    await new Promise<void>((resolve, reject) => {
+      if (acks.push({ lease, resolve, reject }) === 1) queueMicrotask(flush)
+    })
+    const key = lease.attributes[attributeNames.body]
+    if (key === undefined || !bodies) return
+    await bodies.delete(key).catch((err: unknown) => {
+      logger.warn({ queue: driver.name, jobId: lease.id, error: describeError(err) }, 'job body could not be deleted')
+    })
+  }
+
+  const snooze = async (lease: Lease, delayMs: number) => {
+    const brokerDelayMs = Math.min(delayMs, driver.capabilities.delayMsMax)
+    if (driver.capabilities.uncountedNack) return driver.nack(lease, { delayMs: brokerDelayMs, counted: false })
+    // The broker counts every delivery: send a copy that remembers the attempts used so far, then drop this one.
+    const attributes = {
+      ...lease.attributes,
+      [attributeNames.attempts]: String(attemptOf(lease) - 1),
+      [attributeNames.enqueuedAt]: String(enqueuedAtOf(lease)),
+      [attributeNames.notBefore]: String(clock.now() + delayMs),
+    }
+    const [sent] = await driver.send([{ id: lease.id, body: lease.body, attributes, delayMs: brokerDelayMs }])
+    if (sent && !sent.ok) throw sent.error
+    await driver.ack([lease])
+  }
+
+  const apply = (lease: Lease, outcome: Outcome): Promise<void> => {
+    switch (outcome.kind) {
+      case 'done':
+        return done(lease)
+      case 'snooze':
+        return snooze(lease, outcome.delayMs)
+      case 'dead':
+        return driver.deadLetter(lease, outcome)
+      case 'retry':
+        if (attemptOf(lease) < maxAttempts) {
+          return driver.nack(lease, { delayMs: Math.min(outcome.delayMs, driver.capabilities.delayMsMax) })
+        }
+        return driver.deadLetter(lease, {
+          code: 'max_attempts',
+          detail: `attempt ${attemptOf(lease)} of ${maxAttempts}: ${outcome.reason ?? 'failed'}`,
+        })
+    }
+  }
+
+  return {
+    async settle(lease, outcome) {
+      try {
+        await apply(lease, outcome)
+      } catch (err) {
+        if (!isForebayError(err) || err.code !== 'lease_lost') throw err
+        logger.warn(
+          { queue: driver.name, jobId: lease.id, outcome: outcome.kind },
+          'lease lost before its job was settled',
+        )
+      }
+    },
+  }
+}

@@ -1,0 +1,21 @@
+import type { Clock } from '@forebay/kernel'
+import { checkQueueName, type DriverCapabilities, type QueueProvider } from '@forebay/queue-port'
+import { MemoryQueue } from './driver.ts'
+
+/** Queues in this process's memory. `capabilities` narrows what they claim, to test the core as on a poorer broker. */
+export function makeMemoryProvider(options: {
+  clock: Clock
+  capabilities?: Partial<DriverCapabilities>
+}): QueueProvider & { queue(name: string): MemoryQueue } {
+  const queues = new Map<string, MemoryQueue>()
+  return {
+    queue(name) {
+      const queue = queues.get(name) ?? new MemoryQueue({ name: checkQueueName(name), ...options })
+      queues.set(name, queue)
+      return queue
+    },
+    async close() {
+      for (const queue of queues.values()) await queue.close()
+    },
+  }
+}

@@ -1,0 +1,32 @@
+import { type Clock, ForebayError, type Logger } from '@forebay/kernel'
+import { makeBullmqProvider } from '@forebay/queue-bullmq'
+import { makeMemoryProvider } from '@forebay/queue-memory'
+import type { QueueProvider } from '@forebay/queue-port'
+
+interface OpenOptions {
+  url: string
+  clock: Clock
+  logger: Logger
+  /** How long a received job stays held without a heartbeat; the same in every process. */
+  leaseMs: number
+}
+
+const openers: Readonly<Record<string, (options: OpenOptions) => Promise<QueueProvider>>> = {
+  'memory:': async ({ clock }) => makeMemoryProvider({ clock }),
+  'redis:': makeBullmqProvider,
+  'rediss:': makeBullmqProvider,
+  'postgres:': makeBullmqProvider,
+  'postgresql:': makeBullmqProvider,
+}
+
+/** Opens the queues the URL names: its scheme alone picks the broker. Rejects with `config_invalid` for another one. */
+export async function openQueues(options: OpenOptions): Promise<QueueProvider> {
+  const scheme = /^[a-z][a-z0-9+.-]*:/i.exec(options.url)?.[0].toLowerCase() ?? ''
+  const open = openers[scheme]
+  if (open) return open(options)
+  const supported = Object.keys(openers).join(', ')
+  throw new ForebayError(
+    'config_invalid',
+    `The queue URL must start with one of ${supported}; it starts with "${scheme || '(no scheme)'}".`,
+  )
+}
