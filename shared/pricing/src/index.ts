@@ -1,1 +1,3 @@
-export {}
+export { type Charge, chargeFor } from './charge.ts'
+export { formatNano } from './format-nano.ts'
+export { type Price, type PriceScope, priceFor, type UsageType } from './price.ts'
