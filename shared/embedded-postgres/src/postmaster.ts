@@ -48,10 +48,10 @@ export async function removeRecycledPidFile(data: string): Promise<void> {
  * Stops the Postgres with this id: fast shutdown, after 15 s an immediate one, after 20 s a kill (the next start then
  * recovers from the log). Returns when it is gone.
  */
-export async function stopPostmaster(options: { pid: number; data: string; clock: Clock }): Promise<void> {
-  const { pid, data, clock } = options
-  // The file goes last in a shutdown; the id alone may linger as a zombie of a parent that does not reap.
-  const gone = async () => !isAlive(pid) || Number((await readPidFile(data))[0]) !== pid
+export async function stopPostmaster(options: { pid: number; clock: Clock }): Promise<void> {
+  const { pid, clock } = options
+  // Without a command line it is a zombie, which may linger when the parent of an orphan does not reap.
+  const gone = async () => !isAlive(pid) || (await commandLine(pid))?.length === 0
   for (const [signal, waitMs] of [
     ['SIGINT', 15_000],
     ['SIGQUIT', 5_000],
