@@ -45,6 +45,8 @@ export async function runProcess(options: { logger: Logger; start: () => Promise
   }
   process.on('SIGTERM', () => shutdown('SIGTERM'))
   process.on('SIGINT', () => shutdown('SIGINT'))
+  // A parent that started us over a channel and died, even by SIGKILL, must not leave us running.
+  if (process.channel) process.on('disconnect', () => shutdown('parent gone'))
   try {
     running = await options.start()
   } catch (err) {

@@ -1,0 +1,30 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Clock } from '@forebay/kernel'
+import { createApiKey, type Database, ensureTenant, newApiKey } from '@forebay/store'
+
+/**
+ * The tenant `default` and its admin key: `given` (FOREBAY_API_KEY), else the one kept in the data folder, else a new
+ * one, kept there readable by this user alone, so that a restart prints the same.
+ */
+export async function bootstrapKey(options: {
+  db: Database
+  clock: Clock
+  dataDir: string
+  given: string | undefined
+}): Promise<string> {
+  const { db, clock } = options
+  const key = options.given ?? (await keptKey(join(options.dataDir, 'api-key')))
+  await ensureTenant(db, { id: 'default', name: 'Default' })
+  await createApiKey(db, { tenantId: 'default', name: 'bootstrap', role: 'admin', nowMs: clock.now(), key })
+  return key
+}
+
+async function keptKey(path: string): Promise<string> {
+  const kept = await readFile(path, 'utf8').catch(() => '')
+  if (kept.trim() !== '') return kept.trim()
+  const key = newApiKey()
+  await mkdir(join(path, '..'), { recursive: true })
+  await writeFile(path, `${key}\n`, { mode: 0o600 })
+  return key
+}

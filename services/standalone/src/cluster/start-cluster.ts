@@ -1,0 +1,146 @@
+import { mkdir } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { Config } from '@forebay/config'
+import { startEmbeddedPostgres } from '@forebay/embedded-postgres'
+import { type Clock, ForebayError, type Logger, type Running, stopAll } from '@forebay/kernel'
+import { seedPrices } from '@forebay/results'
+import { migrate, openDatabase } from '@forebay/store'
+import { request } from 'undici'
+import { bootstrapKey } from '../bootstrap.ts'
+import { ownProcess } from '../child.ts'
+import { freePort } from '../free-port.ts'
+import { type Engine, openEngine } from '../open-engine.ts'
+import { redisCommand, waitForRedis } from './redis.ts'
+import { Supervisor } from './supervisor.ts'
+
+/** How many of each process. */
+export interface Replicas {
+  gateway: number
+  scheduler: number
+  results: number
+  webhooks: number
+  worker: number
+}
+
+export interface Cluster extends Running {
+  /** One URL per gateway. */
+  urls: string[]
+  apiKey: string
+  databaseUrl: string
+  redisUrl: string
+  engine: Engine
+  dataDir: string
+  /** The processes by name, for killing them: `redis`, `gateway-0`, `worker-1`, … */
+  supervisor: Supervisor
+}
+
+const scripts = {
+  gateway: 'services/gateway/src/main.ts',
+  scheduler: 'services/scheduler/src/main.ts',
+  results: 'services/results/src/main.ts',
+  webhooks: 'services/webhooks/src/main.ts',
+  worker: 'workers/gpu/src/main.ts',
+} as const satisfies Record<keyof Replicas, string>
+
+/**
+ * The same processes as on many hosts, each on its own, on loopback: Redis for queue, reply bus and limits, Postgres
+ * (embedded unless DATABASE_URL names one) for the truth, a folder for blobs. Resolves when every gateway is ready.
+ */
+export async function startCluster(options: {
+  config: Config
+  clock: Clock
+  logger: Logger
+  env: Record<string, string | undefined>
+  replicas: Replicas
+  simArgs?: readonly string[]
+}): Promise<Cluster> {
+  const { config, clock, logger, env, replicas } = options
+  const dataDir = resolve(config.dataDir)
+  const started: Running[] = []
+  const keep = <T extends Running>(part: T): T => {
+    started.unshift(part)
+    return part
+  }
+  try {
+    await mkdir(dataDir, { recursive: true })
+    const databaseUrl =
+      config.databaseUrl ?? keep(await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres'), logger, clock })).url
+    const engine = keep(await openEngine({ config, clock, logger, env, simArgs: options.simArgs ?? [] }))
+    const supervisor = keep(new Supervisor({ clock, logger }))
+    const redisUrl = config.redisUrl ?? (await startRedis({ supervisor, clock, dataDir, env }))
+    await migrate({ url: databaseUrl })
+    const db = openDatabase({ url: databaseUrl, logger, clock, connectionsMax: 2 })
+    const apiKey = await bootstrapKey({ db, clock, dataDir, given: config.apiKey })
+    await seedPrices(db)
+    await db.stop()
+
+    const common = {
+      ...env,
+      DATABASE_URL: databaseUrl,
+      QUEUE_URL: config.queueUrl ?? redisUrl,
+      REDIS_URL: redisUrl,
+      BLOB_URL: config.blobUrl ?? pathToFileURL(join(dataDir, 'blobs')).href,
+      FOREBAY_ENGINE_URL: engine.url,
+      FOREBAY_OPS_PORT: '0',
+    }
+    const urls: string[] = []
+    for (const [role, count] of Object.entries(replicas) as [keyof Replicas, number][]) {
+      for (let i = 0; i < count; i++) {
+        const port = role === 'gateway' ? (config.port === 0 ? await freePort() : config.port + i) : 0
+        if (role === 'gateway') urls.push(`http://${config.host}:${port}`)
+        // A worker is given no database: it needs the queue, the blobs, the reply bus and the engine, nothing more.
+        const own =
+          role === 'worker'
+            ? { ...common, DATABASE_URL: undefined, FOREBAY_API_KEY: undefined }
+            : { ...common, PORT: String(port) }
+        supervisor.start(`${role}-${i}`, ownProcess({ script: scripts[role], env: own }))
+      }
+    }
+    for (const url of urls) await waitUntilReady(url, clock)
+    let stopped: Promise<void> | undefined
+    return {
+      urls,
+      apiKey,
+      databaseUrl,
+      redisUrl,
+      engine,
+      dataDir,
+      supervisor,
+      stop: () => (stopped ??= stopAll(started)),
+    }
+  } catch (err) {
+    await stopAll(started).catch(() => {})
+    throw err
+  }
+}
+
+async function startRedis(options: {
+  supervisor: Supervisor
+  clock: Clock
+  dataDir: string
+  env: Record<string, string | undefined>
+}): Promise<string> {
+  const port = await freePort()
+  const dir = join(options.dataDir, 'redis')
+  await mkdir(dir, { recursive: true })
+  options.supervisor.start('redis', redisCommand({ port, dir, env: options.env }))
+  await waitForRedis({ port, clock: options.clock })
+  return `redis://127.0.0.1:${port}`
+}
+
+async function waitUntilReady(url: string, clock: Clock): Promise<void> {
+  let last = 'no answer'
+  for (let waitedMs = 0; waitedMs < 60_000; waitedMs += 100) {
+    try {
+      const response = await request(`${url}/readyz`, { headersTimeout: 1000 })
+      const body = await response.body.text()
+      if (response.statusCode === 200) return
+      last = body
+    } catch (err) {
+      last = String(err)
+    }
+    await clock.sleep(100)
+  }
+  throw new ForebayError('unavailable', `The gateway at ${url} was not ready within 60 s: ${last}`)
+}

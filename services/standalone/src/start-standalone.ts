@@ -1,0 +1,86 @@
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { openBlobs } from '@forebay/blobs'
+import type { Config } from '@forebay/config'
+import { startEmbeddedPostgres } from '@forebay/embedded-postgres'
+import { startGateway } from '@forebay/gateway'
+import { startWorker } from '@forebay/gpu-worker'
+import { type Clock, type Logger, makeRegistry, type Running, stopAll } from '@forebay/kernel'
+import { openQueues } from '@forebay/queue-select'
+import { openReplyBus } from '@forebay/reply-bus'
+import { seedPrices, startResults } from '@forebay/results'
+import { startScheduler } from '@forebay/scheduler'
+import { migrate, openDatabase } from '@forebay/store'
+import { startWebhooks } from '@forebay/webhooks'
+import { bootstrapKey } from './bootstrap.ts'
+import { type Engine, openEngine } from './open-engine.ts'
+
+export interface Standalone extends Running {
+  /** Where the gateway listens. */
+  url: string
+  /** An admin key of the tenant `default`. */
+  apiKey: string
+  engine: Engine
+  dataDir: string
+}
+
+/**
+ * All of Forebay and one worker in this process, on embedded Postgres unless DATABASE_URL names another. What was
+ * started is stopped again when a later part fails. `stop` drains: the gateway first, the database last.
+ */
+export async function startStandalone(options: {
+  config: Config
+  clock: Clock
+  logger: Logger
+  env: Record<string, string | undefined>
+  simArgs?: readonly string[]
+}): Promise<Standalone> {
+  const { config, clock, logger } = options
+  const dataDir = resolve(config.dataDir)
+  const started: Running[] = []
+  const keep = <T extends Running>(part: T): T => {
+    started.unshift(part)
+    return part
+  }
+  try {
+    const databaseUrl =
+      config.databaseUrl ?? keep(await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres'), logger, clock })).url
+    const engine = keep(await openEngine({ config, clock, logger, simArgs: options.simArgs ?? [], env: options.env }))
+    await migrate({ url: databaseUrl })
+    const registry = makeRegistry()
+    const db = keep(openDatabase({ url: databaseUrl, logger, clock, connectionsMax: 16 }))
+    const blobs = openBlobs({ url: config.blobUrl ?? pathToFileURL(join(dataDir, 'blobs')).href })
+    await blobs.check()
+    await seedPrices(db)
+    const apiKey = await bootstrapKey({ db, clock, dataDir, given: config.apiKey })
+    const queues = await openQueues({
+      url: config.queueUrl ?? databaseUrl,
+      clock,
+      logger,
+      leaseMs: config.queueLeaseMs,
+    })
+    keep({ stop: () => queues.close() })
+    const bus = keep(openReplyBus({ url: config.redisUrl, logger }))
+    const common = { config, clock, registry, db, blobs, queues, bus }
+    const part = (name: string) => ({ ...common, logger: logger.child({ part: name }) })
+    keep(await startResults(part('results')))
+    keep(await startWebhooks(part('webhooks')))
+    keep(await startScheduler(part('scheduler')))
+    keep(
+      await startWorker({
+        ...part('worker'),
+        engine: { url: engine.url, ...(config.engineApiKey ? { apiKey: config.engineApiKey } : {}) },
+      }),
+    )
+    const gateway = keep(await startGateway(part('gateway')))
+    return { url: gateway.url, apiKey, engine, dataDir, stop: once(() => stopAll(started)) }
+  } catch (err) {
+    await stopAll(started).catch(() => {})
+    throw err
+  }
+}
+
+function once(fn: () => Promise<void>): () => Promise<void> {
+  let result: Promise<void> | undefined
+  return () => (result ??= fn())
+}
