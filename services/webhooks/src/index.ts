@@ -1,1 +1,1 @@
-export {}
+export { startWebhooks } from './app.ts'
