@@ -18,7 +18,7 @@ const sampling = {
   priority: z.int().nullish(),
   cache_salt: z.string().nullish(),
   response_format: z
-    .object({ type: z.string(), json_schema: z.object({ schema: z.unknown() }).nullish(), schema: z.unknown() })
+    .object({ type: z.string(), json_schema: z.object({ schema: z.unknown().optional() }).nullish() })
     .nullish(),
 }
 
@@ -34,7 +34,7 @@ export const chatBody = z.object({
   messages: z.array(message).min(1),
   max_completion_tokens: z.int().min(1).nullish(),
   logprobs: z.boolean().nullish(),
-  tools: z.array(z.object({ function: z.object({ name: z.string(), parameters: z.unknown() }) })).nullish(),
+  tools: z.array(z.object({ function: z.object({ name: z.string(), parameters: z.unknown().optional() }) })).nullish(),
   tool_choice: z.union([z.string(), z.object({ function: z.object({ name: z.string() }) })]).nullish(),
 })
 
@@ -61,7 +61,6 @@ export const tokenizeBody = z.object({
 
 export type ChatBody = z.infer<typeof chatBody>
 export type CompletionBody = z.infer<typeof completionBody>
-export type SamplingBody = ChatBody | CompletionBody
 
 /** Checks a body; throws a 400 that names every fault, with the first one's place as `param`. */
 export function parseBody<T>(schema: z.ZodType<T>, body: unknown): T {

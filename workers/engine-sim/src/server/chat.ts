@@ -76,7 +76,7 @@ interface ChosenTool {
 function chooseTool({ tools, tool_choice: choice }: ChatBody): ChosenTool | undefined {
   const named = typeof choice === 'object' ? choice?.function.name : undefined
   const tool = tools?.find(({ function: { name } }) => (named ? name === named : choice === 'required'))
-  return tool && { ...tool.function, forced: named !== undefined }
+  return tool && { name: tool.function.name, parameters: tool.function.parameters, forced: named !== undefined }
 }
 
 /** The schema that `response_format` asks for, if any. */

@@ -8,18 +8,28 @@ export const simHeaders = { server: 'engine-sim', 'x-engine-sim': '1' } as const
 
 /** Reads a JSON body; throws 400 when it is not JSON, 413 when it is longer than 64 MiB. */
 export async function readJson(req: IncomingMessage): Promise<unknown> {
-  const parts: Buffer[] = []
-  let bytes = 0
-  for await (const part of req as AsyncIterable<Buffer>) {
-    bytes += part.length
-    if (bytes > bodyBytesMax) throw new ApiError(413, `The body is larger than ${bodyBytesMax} bytes.`)
-    parts.push(part)
-  }
+  const text = await readText(req)
   try {
-    return JSON.parse((parts.length === 1 ? parts[0] : Buffer.concat(parts))?.toString('utf8') ?? '')
+    return JSON.parse(text)
   } catch (err) {
     throw new ApiError(400, `The body is not valid JSON: ${err instanceof Error ? err.message : String(err)}`)
   }
+}
+
+// Events, not `for await`: this is on the path of every request, and the iterator costs more than the rest of it.
+function readText(req: IncomingMessage): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = []
+    let bytes = 0
+    req.on('data', (part: Buffer) => {
+      bytes += part.length
+      if (bytes <= bodyBytesMax) parts.push(part)
+      else reject(new ApiError(413, `The body is larger than ${bodyBytesMax} bytes.`))
+    })
+    req.on('end', () => resolve(Buffer.concat(parts).toString('utf8')))
+    req.on('error', reject)
+    req.on('close', () => reject(new ApiError(400, 'The client left before its request was complete.')))
+  })
 }
 
 /** Sends a whole answer; does nothing when the client has gone or an answer has begun. */
