@@ -1,3 +1,5 @@
+export { ownProcess } from './child.ts'
 export { type Cluster, type Replicas, startCluster } from './cluster/start-cluster.ts'
-export type { Engine } from './open-engine.ts'
+export { Supervisor } from './cluster/supervisor.ts'
+export { type Engine, startSimulator } from './open-engine.ts'
 export { type Standalone, startStandalone } from './start-standalone.ts'

@@ -45,12 +45,8 @@ export async function openEngine(options: {
   return startSimulator(options)
 }
 
-async function startSimulator(options: {
-  clock: Clock
-  logger: Logger
-  simArgs: readonly string[]
-  env: Env
-}): Promise<Engine> {
+/** Starts engine-sim as a child on a free port and waits until it answers. Throws `unavailable` when it does not. */
+export async function startSimulator(options: { clock: Clock; simArgs: readonly string[]; env: Env }): Promise<Engine> {
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   const args = ['--host', '127.0.0.1', '--port', String(port), ...options.simArgs]

@@ -1,0 +1,61 @@
+import { parseArgs } from 'node:util'
+import { makeLogger } from '@forebay/kernel'
+import { type FaultReport, type Form, runFaults } from './run-faults.ts'
+
+const help = `npm run faults -- [--kills N] [--seed S] [--form standalone|cluster|both] [--json]
+
+Kills processes (Redis included) with SIGKILL at random moments while batches run, then checks that every line came
+back exactly once and every token was charged once. With the form "both" half of the kills go to each.
+`
+
+const { values } = parseArgs({
+  options: {
+    kills: { type: 'string', default: '20' },
+    seed: { type: 'string', default: '1' },
+    form: { type: 'string', default: 'both' },
+    json: { type: 'boolean' },
+    help: { type: 'boolean' },
+  },
+})
+const kills = Number(values.kills)
+const seed = Number(values.seed)
+if (
+  values.help ||
+  !Number.isInteger(kills) ||
+  kills < 0 ||
+  !Number.isInteger(seed) ||
+  !['standalone', 'cluster', 'both'].includes(values.form)
+) {
+  process.stderr.write(help)
+  process.exit(values.help ? 0 : 2)
+}
+
+const logger = makeLogger({
+  process: 'faults',
+  level: process.env['FOREBAY_LOG_LEVEL'] === 'debug' ? 'debug' : 'fatal',
+})
+const say = (text: string) => void process.stderr.write(text)
+const forms: [Form, number][] =
+  values.form === 'both'
+    ? [
+        ['standalone', Math.floor(kills / 2)],
+        ['cluster', Math.ceil(kills / 2)],
+      ]
+    : [[values.form as Form, kills]]
+const total: FaultReport = { kills: 0, batches: 0, lines: 0, lost: 0, doubled: 0, overcharged: 0, problems: [] }
+for (const [form, count] of forms) {
+  say(`${form}: ${count} kills, seed ${seed}\n`)
+  const report = await runFaults({ form, kills: count, seed, logger, say })
+  for (const key of ['kills', 'batches', 'lines', 'lost', 'doubled', 'overcharged'] as const) total[key] += report[key]
+  total.problems.push(...report.problems)
+}
+const { problems, ...counts } = total
+for (const problem of problems.slice(0, 50)) say(`  problem: ${problem}\n`)
+if (values.json) process.stdout.write(`${JSON.stringify(counts)}\n`)
+else
+  process.stdout.write(
+    `${Object.entries(counts)
+      .map(([name, count]) => `${name.padEnd(12)}${count}`)
+      .join('\n')}\n`,
+  )
+process.exit(problems.length === 0 && total.lost + total.doubled + total.overcharged === 0 ? 0 : 1)
