@@ -1,0 +1,86 @@
+import type { ResultEvent } from '@forebay/contracts'
+import { chargeFor, type Price } from '@forebay/pricing'
+import type { Database, Queryable } from '@forebay/store'
+import { type Arrival, arrivalsOf, storable } from './arrival.ts'
+import { readPrices } from './price-book.ts'
+import { addToBatches, addToChunks, batchDeltas, chunkDeltas } from './write-progress.ts'
+import { type Committed, insertLedger, insertRequests } from './write-requests.ts'
+import { recordWaste, type WasteReason } from './write-waste.ts'
+
+/** What one transaction did. */
+export interface CommitSummary {
+  committed: Committed[]
+  wasted: WasteReason[]
+}
+
+/**
+ * Commits the results and notes of several events in one transaction: audit rows, and for those that were not there
+ * before also ledger entries and counters. The same event may come any number of times, to any replica, in any order.
+ * Throws, with nothing written, when any of the events cannot be committed.
+ *
+ * Locks are taken in the order batches by id, then requests by id, so that replicas do not deadlock. The lock on its
+ * batch also keeps a batch from being closed between the look at it and the commit.
+ */
+export function commitEvents(options: { db: Database; events: readonly ResultEvent[] }): Promise<CommitSummary> {
+  const arrivals = arrivalsOf(options.events)
+  const notes = options.events.flatMap((event) => event.chunks.map(storable))
+  const batchIds = new Set([...arrivals, ...notes].flatMap(({ batchId }) => batchId ?? []))
+  return options.db.tx(async (tx) => {
+    const open = await lockOpenBatches(tx, [...batchIds])
+    const admitted = firstPerRequest(arrivals.filter((a) => a.batchId === null || open.has(a.batchId)))
+    const committed = await insertCharged(tx, admitted)
+    await insertLedger(tx, committed)
+    const batches = batchDeltas(committed)
+    await addToBatches(tx, batches)
+    const openNotes = notes.filter((note) => open.has(note.batchId))
+    await addToChunks(tx, chunkDeltas(committed, openNotes))
+    const winners = new Set(committed.map(({ arrival }) => arrival))
+    const wasted = await recordWaste(
+      tx,
+      arrivals.filter((a) => !winners.has(a)),
+      open,
+    )
+    const moved = batches.length > 0 || openNotes.some((note) => note.state === 'returned')
+    if (moved) await tx.query('NOTIFY forebay_progress')
+    return { committed, wasted }
+  })
+}
+
+/** Locks the batches that still take results, and answers their ids. */
+async function lockOpenBatches(tx: Queryable, ids: readonly string[]): Promise<Set<string>> {
+  if (ids.length === 0) return new Set()
+  // Not FOR UPDATE: what the counters' update takes is enough, and lets rows that refer to the batch be inserted.
+  const rows = await tx.query<{ id: string }>(
+    'SELECT id FROM batches WHERE id = ANY ($1) AND closed_at IS NULL ORDER BY id FOR NO KEY UPDATE',
+    [ids],
+  )
+  return new Set(rows.map((row) => row.id))
+}
+
+/** The first result of each request, by id. */
+function firstPerRequest(arrivals: readonly Arrival[]): Arrival[] {
+  const first = new Map<string, Arrival>()
+  for (const arrival of arrivals) if (!first.has(arrival.requestId)) first.set(arrival.requestId, arrival)
+  return [...first.values()].sort((a, b) => (a.requestId < b.requestId ? -1 : 1))
+}
+
+/** Inserts the audit rows and prices those that are new. A failed request costs nothing. */
+async function insertCharged(tx: Queryable, arrivals: readonly Arrival[]): Promise<Committed[]> {
+  if (arrivals.length === 0) return []
+  const ids = await insertRequests(tx, arrivals)
+  const fresh = arrivals.filter((a) => ids.has(a.requestId))
+  const charged = fresh.filter((a) => a.outcome !== 'failed')
+  const prices = charged.length > 0 ? await pricesOf(tx, charged) : []
+  return fresh.map((arrival) => ({
+    arrival,
+    charge: arrival.outcome === 'failed' ? undefined : chargeFor({ ...arrival, atMs: arrival.finishedAtMs, prices }),
+  }))
+}
+
+function pricesOf(tx: Queryable, arrivals: readonly Arrival[]): Promise<Price[]> {
+  return readPrices(tx, {
+    tenantIds: [...new Set(arrivals.map((a) => a.tenantId))],
+    models: [...new Set(arrivals.map((a) => a.model))],
+    sinceMs: arrivals.reduce((least, a) => Math.min(least, a.finishedAtMs), Number.POSITIVE_INFINITY),
+  })
+}

@@ -1,0 +1,53 @@
+import { loadConfig, required } from '@forebay/config'
+import {
+  backoffMs,
+  systemClock as clock,
+  describeError,
+  isForebayError,
+  makeLogger,
+  makeRegistry,
+  runProcess,
+  startOpsServer,
+  stopAll,
+} from '@forebay/kernel'
+import type { QueueProvider } from '@forebay/queue-port'
+import { openQueues } from '@forebay/queue-select'
+import { openDatabase } from '@forebay/store'
+import { startResults } from './start-results.ts'
+
+const { config } = loadConfig(process.env)
+const logger = makeLogger({ process: 'results', level: config.logLevel })
+
+/** Opens the queues; waits while the broker is down. */
+async function openQueuesWhenUp(url: string): Promise<QueueProvider> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await openQueues({ url, clock, logger, leaseMs: config.queueLeaseMs })
+    } catch (err) {
+      if (!isForebayError(err) || err.code !== 'unavailable') throw err
+      const retryMs = backoffMs(attempt, { firstMs: 250, maxMs: 5_000 })
+      logger.warn({ attempt, retryMs, reason: describeError(err) }, 'the queue cannot be reached')
+      await clock.sleep(retryMs)
+    }
+  }
+}
+
+await runProcess({
+  logger,
+  start: async () => {
+    const registry = makeRegistry()
+    const databaseUrl = required(config, 'databaseUrl', 'the results process')
+    const db = openDatabase({ url: databaseUrl, logger, applicationName: 'forebay-results' })
+    let consuming = false
+    const ready = async () => {
+      await db.query('SELECT 1')
+      return consuming ? undefined : 'the queue cannot be reached'
+    }
+    const ops = await startOpsServer({ host: config.host, port: config.opsPort, registry, ready })
+    const queues = await openQueuesWhenUp(config.queueUrl ?? databaseUrl)
+    const results = await startResults({ config, clock, logger, registry, db, queues })
+    consuming = true
+    logger.info({ opsPort: ops.port }, 'results started')
+    return { stop: () => stopAll([results, { stop: () => queues.close() }, ops, db]) }
+  },
+})

@@ -1,0 +1,90 @@
+import { Counter, Histogram, type Registry } from '@forebay/kernel'
+import type { CommitSummary } from './commit-events.ts'
+
+/** The metrics of the results service. */
+export interface ResultsMetrics {
+  /** Counts what one transaction committed. */
+  committed(summary: CommitSummary, events: number): void
+  /** Notes how long a group of events took to commit. */
+  groupSeconds(seconds: number): void
+  /** Notes how old an event is once committed. */
+  lagSeconds(seconds: number): void
+  rejected(): void
+}
+
+/** Registers the metrics. */
+export function makeResultsMetrics(registry: Registry): ResultsMetrics {
+  const registers = [registry]
+  const requests = new Counter({
+    name: 'forebay_requests_committed_total',
+    help: 'Requests whose result was committed.',
+    labelNames: ['outcome', 'lane', 'model'],
+    registers,
+  })
+  const tokens = new Counter({
+    name: 'forebay_tokens_committed_total',
+    help: 'Tokens of committed requests; cached is a part of prompt, reasoning a part of completion.',
+    labelNames: ['type', 'lane', 'model'],
+    registers,
+  })
+  const generated = new Counter({
+    name: 'llm_tokens_generated_total',
+    help: 'Completion tokens of committed requests.',
+    labelNames: ['model'],
+    registers,
+  })
+  const ledger = new Counter({
+    name: 'forebay_ledger_nano_total',
+    help: 'Amounts written to the ledger, in nano-units of the currency.',
+    labelNames: ['currency', 'lane', 'model'],
+    registers,
+  })
+  const wasted = new Counter({
+    name: 'forebay_results_wasted_total',
+    help: 'Results that were not committed: another attempt was first (duplicate), or the batch was closed.',
+    labelNames: ['reason'],
+    registers,
+  })
+  const rejected = new Counter({
+    name: 'forebay_result_events_rejected_total',
+    help: 'Result events that could not be committed and were dead-lettered.',
+    registers,
+  })
+  const seconds = new Histogram({
+    name: 'forebay_results_transaction_seconds',
+    help: 'Time to commit a group of result events.',
+    buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers,
+  })
+  const perTransaction = new Histogram({
+    name: 'forebay_results_events_per_transaction',
+    help: 'Result events committed by one transaction.',
+    buckets: [1, 2, 4, 8, 16, 32],
+    registers,
+  })
+  const lag = new Histogram({
+    name: 'forebay_results_lag_seconds',
+    help: 'Age of a result event when it was committed, by the clocks of sender and receiver.',
+    buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
+    registers,
+  })
+  return {
+    committed: (summary, events) => {
+      perTransaction.observe(events)
+      for (const reason of summary.wasted) wasted.inc({ reason })
+      for (const { arrival, charge } of summary.committed) {
+        const { lane, model, usage } = arrival
+        requests.inc({ outcome: arrival.outcome, lane, model })
+        tokens.inc({ type: 'prompt', lane, model }, usage.promptTokens)
+        tokens.inc({ type: 'cached', lane, model }, usage.cachedTokens ?? 0)
+        tokens.inc({ type: 'completion', lane, model }, usage.completionTokens)
+        tokens.inc({ type: 'reasoning', lane, model }, usage.reasoningTokens)
+        generated.inc({ model }, usage.completionTokens)
+        if (charge) ledger.inc({ currency: charge.currency, lane, model }, charge.amountNano)
+      }
+    },
+    groupSeconds: (value) => seconds.observe(value),
+    lagSeconds: (value) => lag.observe(Math.max(0, value)),
+    rejected: () => rejected.inc(),
+  }
+}

@@ -1,0 +1,76 @@
+import type { Charge } from '@forebay/pricing'
+import type { Queryable } from '@forebay/store'
+import type { Arrival } from './arrival.ts'
+import { unnest } from './unnest.ts'
+
+/** A result that won its insert, and what it costs; no charge for a failed one. */
+export interface Committed {
+  arrival: Arrival
+  charge: Charge | undefined
+}
+
+const time = 'timestamptz'
+const iso = (ms: number) => new Date(ms).toISOString()
+
+/** Inserts audit rows and answers the ids of those that were not there before. */
+export async function insertRequests(tx: Queryable, arrivals: readonly Arrival[]): Promise<Set<string>> {
+  const rows = unnest(arrivals, {
+    id: ['text', (a) => a.requestId],
+    tenant_id: ['text', (a) => a.tenantId],
+    api_key_id: ['text', (a) => a.apiKeyId],
+    batch_id: ['text', (a) => a.batchId],
+    line: ['int', (a) => a.line],
+    chunk: ['int', (a) => a.chunk],
+    custom_id: ['text', (a) => a.customId],
+    endpoint: ['text', (a) => a.endpoint],
+    model: ['text', (a) => a.model],
+    pool: ['text', (a) => a.pool],
+    lane: ['text', (a) => a.lane],
+    worker_id: ['text', (a) => a.workerId],
+    attempt: ['int', (a) => a.attempt],
+    outcome: ['text', (a) => a.outcome],
+    status_code: ['int', (a) => a.statusCode],
+    error_code: ['text', (a) => a.errorCode],
+    prompt_tokens: ['int', (a) => a.usage.promptTokens],
+    cached_tokens: ['int', (a) => a.usage.cachedTokens],
+    completion_tokens: ['int', (a) => a.usage.completionTokens],
+    reasoning_tokens: ['int', (a) => a.usage.reasoningTokens],
+    queued_ms: ['int', (a) => a.queuedMs],
+    first_token_ms: ['int', (a) => a.firstTokenMs],
+    duration_ms: ['int', (a) => a.durationMs],
+    part_key: ['text', (a) => (a.bytes === null ? null : a.partKey)],
+    part_offset: ['bigint', (a) => a.bytes?.offset ?? null],
+    part_bytes: ['int', (a) => a.bytes?.length ?? null],
+    finished_at: [time, (a) => iso(a.finishedAtMs)],
+  })
+  const inserted = await tx.query<{ id: string }>(
+    `INSERT INTO requests (${rows.names}) SELECT ${rows.names} FROM ${rows.from} ON CONFLICT DO NOTHING RETURNING id`,
+    rows.values,
+  )
+  return new Set(inserted.map((row) => row.id))
+}
+
+/** Writes one usage entry per charged request. */
+export async function insertLedger(tx: Queryable, committed: readonly Committed[]): Promise<void> {
+  const charged = committed.flatMap(({ arrival, charge }) => (charge ? [{ ...arrival, charge }] : []))
+  if (charged.length === 0) return
+  const rows = unnest(charged, {
+    request_id: ['text', (a) => a.requestId],
+    tenant_id: ['text', (a) => a.tenantId],
+    api_key_id: ['text', (a) => a.apiKeyId],
+    batch_id: ['text', (a) => a.batchId],
+    model: ['text', (a) => a.model],
+    lane: ['text', (a) => a.lane],
+    prompt_tokens: ['int', (a) => a.usage.promptTokens],
+    cached_tokens: ['int', (a) => a.usage.cachedTokens],
+    completion_tokens: ['int', (a) => a.usage.completionTokens],
+    reasoning_tokens: ['int', (a) => a.usage.reasoningTokens],
+    amount_nano: ['bigint', (a) => a.charge.amountNano],
+    currency: ['text', (a) => a.charge.currency],
+    // A Postgres array cannot hold arrays of different lengths, so each travels as its own literal.
+    price_ids: ['text', (a) => `{${a.charge.priceIds.join(',')}}`],
+    occurred_at: [time, (a) => iso(a.finishedAtMs)],
+  })
+  const selected = rows.names.replace('price_ids', 'price_ids::bigint[]')
+  await tx.query(`INSERT INTO ledger (kind, ${rows.names}) SELECT 'usage', ${selected} FROM ${rows.from}`, rows.values)
+}

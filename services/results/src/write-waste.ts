@@ -1,0 +1,45 @@
+import type { Queryable } from '@forebay/store'
+import type { Arrival } from './arrival.ts'
+import { unnest } from './unnest.ts'
+
+/** Why a result was not committed: another attempt was first, or its batch was closed or is unknown. */
+export type WasteReason = 'duplicate' | 'closed'
+
+/**
+ * Records the tokens of results that were not committed, unless the audit row is of the same worker and attempt: then
+ * the event was only delivered again. Answers the reasons of the rows that are new.
+ */
+export async function recordWaste(
+  tx: Queryable,
+  arrivals: readonly Arrival[],
+  openBatches: ReadonlySet<string>,
+): Promise<WasteReason[]> {
+  if (arrivals.length === 0) return []
+  const found = await tx.query<{ id: string; worker_id: string; attempt: number }>(
+    'SELECT id, worker_id, attempt FROM requests WHERE id = ANY ($1)',
+    [arrivals.map((a) => a.requestId)],
+  )
+  const winners = new Map(found.map((row) => [row.id, row]))
+  const wasted = arrivals.filter((a) => {
+    const winner = winners.get(a.requestId)
+    return winner?.worker_id !== a.workerId || winner.attempt !== a.attempt
+  })
+  if (wasted.length === 0) return []
+  const isOpen = (a: Arrival) => a.batchId === null || openBatches.has(a.batchId)
+  const rows = unnest(wasted, {
+    request_id: ['text', (a) => a.requestId],
+    worker_id: ['text', (a) => a.workerId],
+    attempt: ['int', (a) => a.attempt],
+    reason: ['text', (a) => (winners.has(a.requestId) || isOpen(a) ? 'duplicate' : 'closed')],
+    tenant_id: ['text', (a) => a.tenantId],
+    batch_id: ['text', (a) => a.batchId],
+    prompt_tokens: ['int', (a) => a.usage.promptTokens],
+    completion_tokens: ['int', (a) => a.usage.completionTokens],
+  })
+  const written = await tx.query<{ reason: WasteReason }>(
+    `INSERT INTO waste (${rows.names}) SELECT ${rows.names} FROM ${rows.from}
+     ORDER BY request_id, worker_id, attempt ON CONFLICT DO NOTHING RETURNING reason`,
+    rows.values,
+  )
+  return written.map((row) => row.reason)
+}
