@@ -60,7 +60,8 @@ export class BullmqQueue implements QueueDriver {
   #tokens = 0
   #stopStalledCheck: (() => void) | undefined
   #nextDelayed = 0
-  #closed = false
+  #closing: Promise<void> | undefined
+  readonly #calls = new Set<Promise<unknown>>()
 
   constructor(options: { name: string; broker: Broker; clock: Clock; logger: Logger; leaseMs: number }) {
     const { broker, clock, leaseMs, logger, name } = options
@@ -102,7 +103,7 @@ export class BullmqQueue implements QueueDriver {
   async receive(options: { max: number; waitMs: number; leaseMs: number; signal?: AbortSignal }) {
     this.#startStalledCheck()
     const deadline = this.#clock.now() + options.waitMs
-    while (!this.#closed && !options.signal?.aborted) {
+    while (!this.#closing && !options.signal?.aborted) {
       const leases = await this.#claim(options.max, options.leaseMs)
       const left = deadline - this.#clock.now()
       if (leases.length > 0 || left <= 0) return leases
@@ -174,10 +175,15 @@ export class BullmqQueue implements QueueDriver {
   }
 
   async close(): Promise<void> {
-    if (this.#closed) return
-    this.#closed = true
+    this.#closing ??= this.#drain()
+    await this.#closing
+  }
+
+  async #drain(): Promise<void> {
     this.#stopStalledCheck?.()
     await this.#waiter.close()
+    // On a connection that closes under it, a call would hang until its timeout.
+    await Promise.allSettled(this.#calls)
   }
 
   /** Claims one job, and while there are more, ever more at once: an idle queue costs one round trip. */
@@ -212,13 +218,12 @@ export class BullmqQueue implements QueueDriver {
   }
 
   #startStalledCheck(): void {
-    if (this.#closed) return
+    if (this.#closing) return
     let checking = false
     this.#stopStalledCheck ??= this.#clock.every(leaseTiming(this.#leaseMs).stalledCheckMs, () => {
-      if (checking || this.#closed) return
+      if (checking || this.#closing) return
       checking = true
-      this.#backend
-        .moveStalledJobsToWait()
+      this.#call(() => this.#backend.moveStalledJobsToWait())
         .then((ids) => {
           if (ids.length > 0) this.#logger.info({ queue: this.name, jobs: ids.length }, 'lost leases recovered')
         })
@@ -248,11 +253,15 @@ export class BullmqQueue implements QueueDriver {
 
   async #call<R>(act: () => Promise<R>): Promise<R> {
     // The Postgres backend leaves calls on a closed connection pending for ever.
-    if (this.#closed) throw queueClosed(this.name)
+    if (this.#closing) throw queueClosed(this.name)
+    const call = act()
+    this.#calls.add(call)
     try {
-      return await act()
+      return await call
     } catch (err) {
       throw toQueueError(err, this.name)
+    } finally {
+      this.#calls.delete(call)
     }
   }
 }

@@ -22,6 +22,8 @@ export async function openPostgresBroker(options: { url: string; logger: Logger 
     application_name: 'forebay-queue',
   }
   const connection = new PostgresConnection(config)
+  // Every queue listens on it.
+  connection.setMaxListeners(0)
   connection.on('error', (err: unknown) => {
     options.logger.warn({ error: describeError(err) }, 'postgres queue connection error')
   })

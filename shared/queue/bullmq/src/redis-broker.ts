@@ -36,9 +36,12 @@ export async function openRedisBroker(options: { url: string; logger: Logger }):
   }
 
   const keys = new QueueKeys(prefix)
+  // The version was checked above; BullMQ's own check warns on the console.
   const share = () => {
-    const connection = new RedisConnection(redis, { shared: true, blocking: false })
+    const connection = new RedisConnection(redis, { shared: true, blocking: false, skipVersionCheck: true })
     connection.on('error', logError)
+    // Every queue listens on it.
+    connection.setMaxListeners(0)
     return connection
   }
   const backend = (queue: string, opts: object, main: RedisConnection, blocking?: RedisConnection) =>
@@ -63,7 +66,7 @@ export async function openRedisBroker(options: { url: string; logger: Logger }):
       // A blocking command outlasts any command timeout.
       delete client.options.commandTimeout
       client.on('error', logError)
-      const blocking = new RedisConnection(client, { shared: false, blocking: true })
+      const blocking = new RedisConnection(client, { shared: false, blocking: true, skipVersionCheck: true })
       const waiter = backend(queue, {}, share(), blocking)
       waiter.on('error', logError)
       waiters.add(waiter)

@@ -1,1 +1,2 @@
-export {}
+export { describeQueueDriver } from './describe-queue-driver.ts'
+export type { DriverExpectations } from './harness.ts'

@@ -1,2 +1,2 @@
 export { MemoryQueue } from './driver.ts'
-export { makeMemoryProvider } from './provider.ts'
+export { type MemoryProvider, makeMemoryProvider } from './provider.ts'

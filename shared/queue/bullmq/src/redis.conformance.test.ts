@@ -1,0 +1,31 @@
+import { silentLogger, systemClock } from '@forebay/kernel'
+import { describeQueueDriver } from '@forebay/queue-conformance'
+import { startRedis, type TestRedis } from '@forebay/test-support'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll } from 'vitest'
+import { makeBullmqProvider } from './provider.ts'
+
+// A server of its own: the suite cuts every connection.
+let server: TestRedis
+
+beforeAll(async () => {
+  server = await startRedis()
+})
+afterAll(() => server?.stop())
+
+describeQueueDriver(
+  'bullmq on Redis',
+  ({ leaseMs }) => makeBullmqProvider({ url: server.url, clock: systemClock, logger: silentLogger, leaseMs }),
+  {
+    network: true,
+    uncountedNack: true,
+    reportsLostLease: true,
+    redeliveryMsMax: 4_000,
+    wakeMsMax: 50,
+    async cutConnections() {
+      const redis = new Redis(server.url)
+      await redis.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+      redis.disconnect()
+    },
+  },
+)

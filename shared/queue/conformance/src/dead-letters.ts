@@ -1,0 +1,70 @@
+import { eventually } from '@forebay/test-support'
+import { expect, it } from 'vitest'
+import { type Harness, leaseMs, message, messages, receive, receiveOne } from './harness.ts'
+
+/** Dead letters, depth and purging. */
+export function deadLetterCases(h: () => Harness): void {
+  it('keeps a dead message aside and gives it back as a first attempt', async () => {
+    const queue = await h().fresh()
+    await queue.send([message('poison', { attributes: { tenant: 't1' } })])
+    // Both ways of using up an attempt: lost, and given back.
+    await receiveOne(queue)
+    const lost = await eventually(async () => (await receive(queue, 1, 500))[0], {
+      timeoutMs: leaseMs + h().expectations.redeliveryMsMax,
+      what: 'a message whose lease ended',
+    })
+    await queue.nack(lost, { delayMs: 0 })
+    await queue.deadLetter(await receiveOne(queue), { code: 'broken', detail: 'cannot be read' })
+    expect(await queue.depth()).toMatchObject({ visible: 0, inFlight: 0, dead: 1 })
+    expect(await receive(queue, 1, 50)).toEqual([])
+    expect([1, 'started']).toContain((await queue.redrive({ max: 10 })).moved)
+    const back = await receiveOne(queue)
+    expect([back.id, back.attempt, back.attributes]).toEqual(['poison', 1, { tenant: 't1' }])
+    await queue.nack(back, { delayMs: 0 })
+    const second = await receiveOne(queue)
+    expect(second.attempt).toBe(2)
+    expect(await queue.ack([second])).toEqual([{ id: 'poison', ok: true }])
+    expect((await queue.depth()).dead).toBe(0)
+  })
+
+  it('redrives no more than asked', async () => {
+    const queue = await h().fresh()
+    await queue.send(messages(4))
+    for (const lease of await receive(queue, 4)) await queue.deadLetter(lease, { code: 'broken' })
+    expect((await queue.depth()).dead).toBe(4)
+    const { moved } = await queue.redrive({ max: 3 })
+    if (moved === 'started') return
+    expect(moved).toBe(3)
+    expect(await queue.depth()).toMatchObject({ visible: 3, dead: 1 })
+    expect(await queue.redrive({ max: 0 })).toEqual({ moved: 0 })
+  })
+
+  it('counts what is visible, in flight, delayed and dead', async () => {
+    const queue = await h().fresh()
+    await queue.send([...messages(5), message('later', { delayMs: 60_000 })])
+    const leases = await receive(queue, 3)
+    const [first] = leases
+    if (first) await queue.deadLetter(first, { code: 'broken' })
+    const depth = await queue.depth()
+    expect(depth).toMatchObject({ visible: 2, inFlight: 2, delayed: 1, dead: 1 })
+    expect(Math.abs(depth.asOf - Date.now())).toBeLessThan(120_000)
+  })
+
+  it('purges everything that is not leased, and stays usable', async () => {
+    const queue = await h().fresh()
+    await queue.send([...messages(5), message('later', { delayMs: 60_000 })])
+    await queue.deadLetter(await receiveOne(queue), { code: 'broken' })
+    await queue.purge()
+    expect(await queue.depth()).toMatchObject({ visible: 0, inFlight: 0, delayed: 0, dead: 0 })
+    await queue.send([message('after')])
+    expect((await receiveOne(queue)).id).toBe('after')
+  })
+
+  it('keeps queues apart', async () => {
+    const [one, other] = [await h().fresh(), await h().fresh()]
+    await one.send([message('mine')])
+    expect(await receive(other, 1, 50)).toEqual([])
+    await other.purge()
+    expect((await receiveOne(one)).id).toBe('mine')
+  })
+}

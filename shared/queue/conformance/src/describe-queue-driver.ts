@@ -1,0 +1,63 @@
+import { randomBytes } from 'node:crypto'
+import type { QueueDriver, QueueProvider } from '@forebay/queue-port'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { deadLetterCases } from './dead-letters.ts'
+import { enduranceCases } from './endurance.ts'
+import { type DriverExpectations, type Harness, leaseMs } from './harness.ts'
+import { leaseCases } from './leases.ts'
+import { sendingCases } from './sending.ts'
+
+/**
+ * The suite every queue driver passes. `makeProvider` opens a provider on the same broker each time it is called;
+ * the suite makes queues of its own names and closes what it opened.
+ */
+export function describeQueueDriver(
+  name: string,
+  makeProvider: (options: { leaseMs: number }) => Promise<QueueProvider>,
+  expectations: DriverExpectations,
+): void {
+  describe(`queue driver ${name}`, () => {
+    const run = randomBytes(4).toString('hex')
+    const used: QueueDriver[] = []
+    let first: QueueProvider
+    let second: QueueProvider
+    let made = 0
+
+    beforeAll(async () => {
+      first = await makeProvider({ leaseMs })
+      second = expectations.network ? await makeProvider({ leaseMs }) : first
+    })
+    afterAll(async () => {
+      for (const queue of used) await queue.purge().catch(() => undefined)
+      await first?.close()
+      await second?.close()
+    })
+
+    const harness: Harness = {
+      expectations,
+      async fresh() {
+        const queue = first.queue(`test-${run}.q${made++}`)
+        await queue.ensure()
+        used.push(queue)
+        return queue
+      },
+      elsewhere: (queue) => second.queue(queue.name),
+      provider: () => makeProvider({ leaseMs }),
+    }
+    const h = () => harness
+
+    it('declares the capabilities expected of it', async () => {
+      const { capabilities } = await harness.fresh()
+      const { reportsLostLease, uncountedNack } = expectations
+      expect(capabilities).toMatchObject({ reportsLostLease, uncountedNack })
+    })
+    it('answers one driver per name and refuses a name no broker would take', () => {
+      expect(first.queue(`test-${run}.same`)).toBe(first.queue(`test-${run}.same`))
+      expect(() => first.queue('a:b')).toThrow(/letters, digits/)
+    })
+    describe('sending', () => sendingCases(h))
+    describe('leases', () => leaseCases(h))
+    describe('dead letters', () => deadLetterCases(h))
+    describe('endurance', () => enduranceCases(h))
+  })
+}

@@ -1,0 +1,128 @@
+import { silentLogger, systemClock } from '@forebay/kernel'
+import { JobReceiver, makeJsonCodec } from '@forebay/queue-core'
+import type { QueueDriver } from '@forebay/queue-port'
+import { eventually } from '@forebay/test-support'
+import { expect, it } from 'vitest'
+import { codeOf, type Harness, leaseMs, message, messages, receive, receiveOne } from './harness.ts'
+
+/** Many messages, cut connections and shutting down. */
+export function enduranceCases(h: () => Harness): void {
+  it('delivers 2,000 messages to four consumers, each once', async () => {
+    const queue = await h().fresh()
+    const total = 2_000
+    const seen = new Map<string, number>()
+    const consume = async (driver: QueueDriver) => {
+      while (seen.size < total) {
+        const leases = await receive(driver, 25, 200)
+        for (const { id } of leases) seen.set(id, (seen.get(id) ?? 0) + 1)
+        for (const result of await driver.ack(leases)) expect(result.ok).toBe(true)
+      }
+    }
+    const consumers = [queue, h().elsewhere(queue), queue, h().elsewhere(queue)].map(consume)
+    for (let from = 0; from < total; from += 500) await queue.send(messages(500, `m${from}`))
+    await Promise.all(consumers)
+    expect(seen.size).toBe(total)
+    expect([...seen.values()].filter((times) => times > 1).length).toBe(0)
+    expect(await queue.depth()).toMatchObject({ visible: 0, inFlight: 0, delayed: 0, dead: 0 })
+  })
+
+  it('loses nothing when every connection is cut mid-work', async (t) => {
+    const { cutConnections } = h().expectations
+    if (!cutConnections) return t.skip('this driver has no connection to cut')
+    const queue = await h().fresh()
+    const done = new Set<string>()
+    const stop = new AbortController()
+    const consume = async (driver: QueueDriver) => {
+      while (!stop.signal.aborted) {
+        try {
+          for (const result of await driver.ack(await receive(driver, 5, 500))) if (result.ok) done.add(result.id)
+        } catch {
+          await new Promise((resolve) => setTimeout(resolve, 20))
+        }
+      }
+    }
+    const consumers = [queue, h().elsewhere(queue)].map(consume)
+    const sent = new Set<string>()
+    for (let i = 0; i < 200; i++) {
+      if (i === 60 || i === 130) await cutConnections()
+      await eventually(
+        async () => {
+          const [result] = await queue.send([message(`cut-${i}`)])
+          if (result && !result.ok) expect(['unavailable', 'overloaded']).toContain(result.error.code)
+          return result?.ok
+        },
+        { what: 'the broker to take messages again' },
+      )
+      sent.add(`cut-${i}`)
+    }
+    await eventually(() => [...sent].every((id) => done.has(id)), { timeoutMs: 15_000, what: 'every message sent' })
+    stop.abort()
+    await Promise.all(consumers)
+  })
+
+  it('closes while a consumer waits, and refuses work afterwards', async () => {
+    const provider = await h().provider()
+    const queue = provider.queue('closing')
+    await queue.ensure()
+    const waiting = receive(queue, 1, 15_000)
+    const started = performance.now()
+    await provider.close()
+    await provider.close()
+    expect(await waiting).toEqual([])
+    expect(performance.now() - started).toBeLessThan(2_000)
+    const [result] = await queue.send([message('late')])
+    expect(result?.ok ? 'ok' : result?.error.code).toBe('unavailable')
+    expect(await receive(queue, 1, 0).catch(() => [])).toEqual([])
+  })
+
+  it('leaves nothing stuck after a consumer stopped in good order', async () => {
+    const queue = await h().fresh()
+    const receiver = new JobReceiver({
+      driver: queue,
+      codec: makeJsonCodec({ parse: (value: unknown) => value }),
+      clock: systemClock,
+      logger: silentLogger,
+      leaseMs: 30_000,
+      maxAttempts: 5,
+    })
+    await queue.send(messages(10))
+    const [first] = await receiver.receive({ max: 6, waitMs: 5_000 })
+    if (!first) throw new Error('no job arrived')
+    await receiver.settle(first, { kind: 'done' })
+    const polling = receiver.receive({ max: 1, waitMs: 0 })
+    await receiver.stop()
+    const handedOut = await polling
+    // Given back at once, not when a lease of 30 s ends; the attempt unused where the broker can.
+    const rest = new Map<string, number>()
+    await eventually(
+      async () => {
+        for (const lease of await receive(queue, 10, 200)) rest.set(lease.id, lease.attempt)
+        return rest.size === 9
+      },
+      { timeoutMs: 4_000, what: `the other nine jobs (${handedOut.length} handed out)` },
+    )
+    if (queue.capabilities.uncountedNack) expect(new Set(rest.values())).toEqual(new Set([1]))
+    expect(await codeOf(receiver.receive({ max: 1, waitMs: 0 }))).toBe('unavailable')
+  })
+
+  it('keeps a job held by a living receiver, however long it takes', async () => {
+    const queue = await h().fresh()
+    const receiver = new JobReceiver({
+      driver: queue,
+      codec: makeJsonCodec({ parse: (value: unknown) => value }),
+      clock: systemClock,
+      logger: silentLogger,
+      leaseMs,
+      maxAttempts: 5,
+    })
+    await queue.send([message('long')])
+    const [job] = await receiver.receive({ max: 1, waitMs: 5_000 })
+    if (!job) throw new Error('no job arrived')
+    expect(await receive(h().elsewhere(queue), 1, leaseMs * 2.2)).toEqual([])
+    expect(job.lost.aborted).toBe(false)
+    await receiver.settle(job, { kind: 'retry', delayMs: 0 })
+    const again = await receiveOne(queue)
+    expect(again.attempt).toBe(2)
+    await receiver.stop()
+  })
+}

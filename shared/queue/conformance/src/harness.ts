@@ -1,0 +1,62 @@
+import type { Lease, OutboundMessage, QueueDriver, QueueProvider } from '@forebay/queue-port'
+
+/** How long the suite's leases are. */
+export const leaseMs = 1_000
+
+/** What the suite must find a driver to be; everything it skips, it skips by the driver's declared capabilities. */
+export interface DriverExpectations {
+  /** The driver reaches its broker over a network: a second provider must see the first one's messages. */
+  readonly network: boolean
+  /** The capabilities it must declare, so that a lost one fails instead of being skipped. */
+  readonly uncountedNack: boolean
+  readonly reportsLostLease: boolean
+  /** How long after a lease's end its message may take to be delivered again. */
+  readonly redeliveryMsMax: number
+  /** Most milliseconds, at the median, between a send to an idle waiting queue and its receipt. */
+  readonly wakeMsMax: number
+  /** Cuts every connection of the drivers to their broker, once. */
+  readonly cutConnections?: () => Promise<void>
+}
+
+/** One suite's hold on a driver. */
+export interface Harness {
+  readonly expectations: DriverExpectations
+  /** A fresh, empty queue. */
+  fresh(): Promise<QueueDriver>
+  /** The same queue seen by another process, where the broker has such a thing. */
+  elsewhere(queue: QueueDriver): QueueDriver
+  /** A provider of the test's own, to close. */
+  provider(): Promise<QueueProvider>
+}
+
+const encoder = new TextEncoder()
+
+/** A message whose body says its id. */
+export function message(id: string, extra: Partial<OutboundMessage> = {}): OutboundMessage {
+  return { id, body: encoder.encode(JSON.stringify({ id })), ...extra }
+}
+
+/** `count` messages, `prefix-0` first. */
+export function messages(count: number, prefix = 'm'): OutboundMessage[] {
+  return Array.from({ length: count }, (_, i) => message(`${prefix}-${i}`))
+}
+
+/** Receives with the suite's lease; waits up to 5 s for the first message. */
+export function receive(queue: QueueDriver, max = 1, waitMs = 5_000): Promise<readonly Lease[]> {
+  return queue.receive({ max, waitMs, leaseMs })
+}
+
+/** Receives exactly one message or fails. */
+export async function receiveOne(queue: QueueDriver, waitMs = 5_000): Promise<Lease> {
+  const [lease] = await receive(queue, 1, waitMs)
+  if (!lease) throw new Error(`no message arrived on ${queue.name} within ${waitMs} ms`)
+  return lease
+}
+
+/** The error code a call rejects with, or 'none'. */
+export async function codeOf(call: Promise<unknown>): Promise<string> {
+  return call.then(
+    () => 'none',
+    (err: unknown) => (err instanceof Error && 'code' in err ? String(err.code) : String(err)),
+  )
+}

@@ -1,0 +1,39 @@
+import { silentLogger, systemClock } from '@forebay/kernel'
+import { freePort, redisUrl, testDatabase } from '@forebay/test-support'
+import { describe, expect, it } from 'vitest'
+import { openQueues } from './open-queues.ts'
+
+const open = (url: string) => openQueues({ url, clock: systemClock, logger: silentLogger, leaseMs: 5_000 })
+
+describe('openQueues', () => {
+  it('picks the broker by the scheme of the URL', async () => {
+    const database = await testDatabase({ migrated: false })
+    for (const url of ['memory:', `${redisUrl()}/3`, `${database.url}?schema=own_queues`]) {
+      const provider = await open(url)
+      const queue = provider.queue('select.batch')
+      await queue.ensure()
+      await queue.send([{ id: 'a', body: new TextEncoder().encode('{}') }])
+      const [lease] = await queue.receive({ max: 1, waitMs: 5_000, leaseMs: 5_000 })
+      expect(lease?.id).toBe('a')
+      await queue.ack(lease ? [lease] : [])
+      await provider.close()
+    }
+    await database.drop()
+  })
+
+  it.each(['amqp://localhost', 'redis', ''])('refuses "%s" and lists what it supports', async (url) => {
+    await expect(open(url)).rejects.toMatchObject({
+      code: 'config_invalid',
+      message: expect.stringMatching(/memory:, redis:, rediss:, postgres:, postgresql:/),
+    })
+  })
+
+  it('says which server cannot be reached, without its password', async () => {
+    const port = await freePort()
+    for (const scheme of ['redis', 'postgres']) {
+      const error: unknown = await open(`${scheme}://user:hunter2@127.0.0.1:${port}/1`).catch((err: unknown) => err)
+      expect(error).toMatchObject({ code: 'unavailable', message: expect.stringContaining(`127.0.0.1:${port}`) })
+      expect(String(error)).not.toContain('hunter2')
+    }
+  })
+})
