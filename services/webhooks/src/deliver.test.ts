@@ -4,7 +4,7 @@ import { Webhook } from 'standardwebhooks'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { claimDeliveries, fanOutEvents } from './deliveries.ts'
 import { attemptDelaysMs } from './retry-schedule.ts'
-import { openBench, secret, startReceiver } from './test-bench.ts'
+import { openBench, secret, startReceiver } from './testing/bench.ts'
 
 describe('startWebhooks', () => {
   let clock: ManualClock

@@ -3,7 +3,7 @@ import { systemClock } from '@forebay/kernel'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { makeAddressPolicy } from './address-policy.ts'
 import { makeSender } from './sender.ts'
-import { secret, startReceiver } from './test-bench.ts'
+import { secret, startReceiver } from './testing/bench.ts'
 
 /** A name server of the test's own: each name with its addresses. */
 const names: Record<string, string[]> = {

@@ -5,7 +5,7 @@ import { type Config, loadConfig } from '@forebay/config'
 import { type ManualClock, makeRegistry, newId, type Running, silentLogger } from '@forebay/kernel'
 import { type Database, ensureTenant, openDatabase } from '@forebay/store'
 import { eventually, testDatabase } from '@forebay/test-support'
-import { startWebhooks } from './app.ts'
+import { startWebhooks } from '../app.ts'
 
 export const secret = `whsec_${Buffer.from('a secret of twenty-four b').toString('base64')}`
 
