@@ -1,0 +1,57 @@
+import { Counter, Gauge, Histogram, type Registry } from '@forebay/kernel'
+
+/** The scheduler's metrics, registered in `registry`. */
+export interface SchedulerMetrics {
+  batches: Gauge<'status'>
+  chunksReleased: Counter<'pool' | 'lane' | 'reason'>
+  sendFailures: Counter<'pool' | 'lane'>
+  windowTokens: Gauge<'pool' | 'lane'>
+  outstandingTokens: Gauge<'pool' | 'lane'>
+  outstandingChunks: Gauge<'pool' | 'lane'>
+  tokensPerSecond: Gauge<'pool' | 'lane'>
+  oldestWaitingSeconds: Gauge
+  planningSeconds: Histogram
+  linesPlanned: Counter
+  finaliseSeconds: Histogram
+}
+
+/** Creates the metrics. Call once per registry. */
+export function makeSchedulerMetrics(registry: Registry): SchedulerMetrics {
+  const registers = [registry]
+  const lane = ['pool', 'lane'] as const
+  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
+    new Gauge<L>({ name: `forebay_${name}`, help, labelNames, registers })
+  return {
+    batches: gauge('batches', 'Batches that are not at their end', ['status']),
+    chunksReleased: new Counter({
+      name: 'forebay_chunks_released_total',
+      help: 'Chunks sent to a queue, by why: first, returned, silent, unseen',
+      labelNames: [...lane, 'reason'],
+      registers,
+    }),
+    sendFailures: new Counter({
+      name: 'forebay_chunk_send_failures_total',
+      help: 'Chunks that the queue did not take; they are released again',
+      labelNames: lane,
+      registers,
+    }),
+    windowTokens: gauge('release_window_tokens', 'Estimated tokens that may be on the queue at once', lane),
+    outstandingTokens: gauge('outstanding_tokens', 'Estimated tokens released and not done', lane),
+    outstandingChunks: gauge('outstanding_chunks', 'Chunks released and not done', lane),
+    tokensPerSecond: gauge('pool_tokens_per_second', 'Estimated tokens of batches done a second', lane),
+    oldestWaitingSeconds: gauge('oldest_waiting_chunk_seconds', 'How long the oldest unreleased chunk has waited', []),
+    planningSeconds: new Histogram({
+      name: 'forebay_planning_seconds',
+      help: 'Validating and planning one batch',
+      buckets: [0.05, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120],
+      registers,
+    }),
+    linesPlanned: new Counter({ name: 'forebay_lines_planned_total', help: 'Requests planned', registers }),
+    finaliseSeconds: new Histogram({
+      name: 'forebay_finalise_seconds',
+      help: 'Writing the files of one batch',
+      buckets: [0.05, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300],
+      registers,
+    }),
+  }
+}

@@ -1,0 +1,70 @@
+import type { Announcement } from '@forebay/contracts'
+import type { Clock } from '@forebay/kernel'
+import type { Queryable, Row } from '@forebay/store'
+
+const upsertEveryMs = 5000
+const workerLivesMs = 10_000
+
+/** The pool of each known model: of several, the one whose workers were heard of last. */
+export async function poolsByModel(db: Queryable): Promise<Map<string, string>> {
+  const rows = await db.query<{ model: string; pool: string } & Row>(
+    'SELECT model, pool FROM models ORDER BY last_seen_at, pool',
+  )
+  return new Map(rows.map((row) => [row.model, row.pool]))
+}
+
+/** What the workers say of themselves: kept for the models table, and for how many live in a pool. */
+export class ModelBook {
+  readonly #clock: Clock
+  readonly #workers = new Map<string, { pool: string; heardMs: number }>()
+  readonly #pending = new Map<string, { pool: string; model: string; engine: string; contextTokens: number | null }>()
+  readonly #writtenMs = new Map<string, number>()
+
+  constructor(options: { clock: Clock }) {
+    this.#clock = options.clock
+  }
+
+  hear(announcement: Announcement): void {
+    const { workerId, pool, engine } = announcement
+    const nowMs = this.#clock.now()
+    if (announcement.draining || !announcement.healthy) {
+      this.#workers.delete(workerId)
+      return
+    }
+    this.#workers.set(workerId, { pool, heardMs: nowMs })
+    for (const { id, contextTokens } of announcement.models) {
+      const key = `${pool}\n${id}`
+      if (nowMs - (this.#writtenMs.get(key) ?? 0) < upsertEveryMs) continue
+      this.#pending.set(key, { pool, model: id, engine, contextTokens })
+    }
+  }
+
+  /** Healthy workers of a pool heard of lately. */
+  liveWorkers(pool: string): number {
+    const sinceMs = this.#clock.now() - workerLivesMs
+    for (const [id, worker] of this.#workers) if (worker.heardMs < sinceMs) this.#workers.delete(id)
+    return [...this.#workers.values()].filter((worker) => worker.pool === pool).length
+  }
+
+  /** Writes what is new, each model of a pool every few seconds at most. Throws when the database cannot be reached; nothing is forgotten then. */
+  async write(db: Queryable): Promise<void> {
+    const rows = [...this.#pending].sort(([a], [b]) => (a < b ? -1 : 1))
+    if (rows.length === 0) return
+    await db.query(
+      `INSERT INTO models (pool, model, engine, context_tokens)
+       SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[])
+       ON CONFLICT (pool, model) DO UPDATE
+       SET engine = excluded.engine, context_tokens = excluded.context_tokens, last_seen_at = now()`,
+      [
+        rows.map(([, row]) => row.pool),
+        rows.map(([, row]) => row.model),
+        rows.map(([, row]) => row.engine),
+        rows.map(([, row]) => row.contextTokens),
+      ],
+    )
+    for (const [key] of rows) {
+      this.#pending.delete(key)
+      this.#writtenMs.set(key, this.#clock.now())
+    }
+  }
+}

@@ -1,0 +1,91 @@
+import type { BlobStore } from '@forebay/blobs'
+import type { Config } from '@forebay/config'
+import { blobKeys } from '@forebay/contracts'
+import { type Clock, isForebayError, type Logger } from '@forebay/kernel'
+import type { Database } from '@forebay/store'
+import type { BatchRow } from './batch-row.ts'
+import { recordBatchEvent } from './events.ts'
+import type { SchedulerMetrics } from './metrics.ts'
+import { poolsByModel } from './models.ts'
+import { type PlanOutcome, planBatch } from './plan/plan-batch.ts'
+import { storePlan } from './plan/store-plan.ts'
+
+/** What planning a claimed batch needs. */
+export interface PlanningOptions {
+  db: Database
+  blobs: BlobStore
+  clock: Clock
+  logger: Logger
+  config: Pick<Config, 'maxLineBytes' | 'maxBatchRequests' | 'chunkRequests' | 'chunkTokens'>
+  metrics: SchedulerMetrics
+}
+
+/**
+ * Plans a claimed batch: validating → in_progress with its chunks, or → failed with its faults, in one transaction. A
+ * batch that was cancelled, closed or taken over meanwhile is left alone.
+ */
+export async function planClaimed(
+  options: PlanningOptions,
+  batch: BatchRow,
+  owner: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { db, blobs, clock, logger, metrics } = options
+  const startMs = clock.now()
+  const pools = await poolsByModel(db)
+  const outcome = await readAndPlan(options, batch, pools, signal)
+  if (!outcome.valid) {
+    await fail(options, batch, owner, outcome)
+    logger.info({ batchId: batch.id, faults: outcome.errors.length }, 'batch failed validation')
+    return
+  }
+  const planKey = blobKeys.plan(batch.tenantId, batch.id)
+  await blobs.put(planKey, outcome.plan)
+  const pool = pools.get(outcome.model) ?? ''
+  const stored = await db.tx((tx) => storePlan(tx, { batchId: batch.id, owner, pool, outcome }))
+  if (!stored) {
+    logger.info({ batchId: batch.id }, 'plan dropped: the batch moved on meanwhile')
+    return
+  }
+  metrics.linesPlanned.inc(outcome.total)
+  metrics.planningSeconds.observe((clock.now() - startMs) / 1000)
+  const chunks = outcome.chunks.entries.length
+  logger.info({ batchId: batch.id, requests: outcome.total, chunks, pool }, 'batch planned')
+}
+
+async function readAndPlan(
+  options: PlanningOptions,
+  batch: BatchRow,
+  pools: ReadonlyMap<string, string>,
+  signal: AbortSignal,
+): Promise<PlanOutcome> {
+  const rules = { ...options.config, endpoint: batch.endpoint, knowsModel: (model: string) => pools.has(model) }
+  const message = `Cannot find file ${batch.inputFileId}, or the organization does not have access to it.`
+  const gone: PlanOutcome = {
+    valid: false,
+    errors: [{ code: 'invalid_request', message, param: 'file_id', line: null }],
+  }
+  if (!batch.inputThere) return gone
+  try {
+    return await planBatch({ input: await options.blobs.read(batch.inputKey), rules, signal })
+  } catch (err) {
+    if (isForebayError(err) && err.code === 'not_found') return gone
+    throw err
+  }
+}
+
+async function fail(
+  options: PlanningOptions,
+  batch: BatchRow,
+  owner: string,
+  outcome: Extract<PlanOutcome, { valid: false }>,
+): Promise<void> {
+  await options.db.tx(async (tx) => {
+    const rows = await tx.query(
+      `UPDATE batches SET status = 'failed', failed_at = now(), errors = $3
+       WHERE id = $1 AND claimed_by = $2 AND status = 'validating' AND closed_at IS NULL RETURNING id`,
+      [batch.id, owner, JSON.stringify(outcome.errors)],
+    )
+    if (rows.length > 0) await recordBatchEvent(tx, options.clock, batch, 'failed')
+  })
+}

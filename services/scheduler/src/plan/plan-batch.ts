@@ -1,0 +1,135 @@
+import { setImmediate as breathe } from 'node:timers/promises'
+import type { BatchError, InferenceEndpoint } from '@forebay/contracts'
+import { planLimits } from '@forebay/plan'
+import { estimateOutputTokens, estimatePromptTokens } from '@forebay/tokens'
+import { checkLine } from './check-line.ts'
+import { CustomIdSet } from './custom-id-set.ts'
+import { type ChunkColumns, cutChunks } from './cut-chunks.ts'
+import { EntryList } from './entry-list.ts'
+import { FaultList, quotable } from './faults.ts'
+import { isBlank, type Line, LineSplitter } from './line-splitter.ts'
+import { hashPrefixes, mediaBytes, prefixCuts } from './prompt-text.ts'
+
+/** What planning came to: a plan to run, or what is wrong with the file. */
+export type PlanOutcome =
+  | { valid: true; model: string; total: number; estTokens: number; plan: Buffer; chunks: ChunkColumns }
+  | { valid: false; errors: BatchError[] }
+
+/** What a batch file is held to. */
+export interface PlanRules {
+  endpoint: InferenceEndpoint
+  knowsModel: (model: string) => boolean
+  maxLineBytes: number
+  maxBatchRequests: number
+  chunkRequests: number
+  chunkTokens: number
+  /** Most faults listed. */
+  faultsMax?: number
+}
+
+/**
+ * Validates and plans a batch in one pass over its file, in memory bounded by the number of its requests, letting other
+ * work run between pieces. Every fault of every line is found, up to the first request over `maxBatchRequests`.
+ * Throws what `input` throws, and the signal's reason when it aborts.
+ */
+export async function planBatch(options: {
+  input: AsyncIterable<Buffer>
+  rules: PlanRules
+  signal?: AbortSignal
+}): Promise<PlanOutcome> {
+  const { rules, signal } = options
+  const faults = new FaultList({ max: rules.faultsMax ?? 10_000 })
+  const reader = new BatchReader(rules, faults)
+  const splitter = new LineSplitter({ lineBytesMax: rules.maxLineBytes })
+  for await (const piece of options.input) {
+    // Small slices keep the pauses between two breaths to some milliseconds.
+    for (let at = 0; at < piece.length && !reader.full; at += sliceBytes) {
+      splitter.push(piece.subarray(at, at + sliceBytes), reader.onLine)
+      await breathe()
+      signal?.throwIfAborted()
+    }
+    if (reader.full) break
+  }
+  if (!reader.full) splitter.end(reader.onLine)
+  if (reader.requests === 0) faults.add(null, 'empty_file', null, 'The batch input file is empty.')
+  if (faults.count > 0 || reader.model === undefined) return { valid: false, errors: faults.list() }
+  const plan = await reader.entries.toPlan()
+  signal?.throwIfAborted()
+  const { entries, estTokens, model } = reader
+  return { valid: true, model, total: entries.count, estTokens, plan, chunks: cutChunks(plan, rules) }
+}
+
+const sliceBytes = 256 * 1024
+
+class BatchReader {
+  readonly entries = new EntryList()
+  requests = 0
+  estTokens = 0
+  model: string | undefined
+  full = false
+  readonly #rules: PlanRules
+  readonly #faults: FaultList
+  readonly #customIds = new CustomIdSet()
+  readonly #prefixes = new Uint32Array(prefixCuts.length)
+  #firstBlank: number | undefined
+
+  constructor(rules: PlanRules, faults: FaultList) {
+    this.#rules = rules
+    this.#faults = faults
+  }
+
+  readonly onLine = (line: Line): void => {
+    if (this.full) return
+    if (line.bytes && isBlank(line.bytes)) {
+      this.#firstBlank ??= line.number
+      return
+    }
+    this.#reportBlankLines(line.number)
+    if (++this.requests > this.#rules.maxBatchRequests) this.#tooMany()
+    else if (line.bytes) this.#readRequest(line, line.bytes)
+    else {
+      const message = `This line is ${line.length} bytes long. The most is ${this.#rules.maxLineBytes}.`
+      this.#faults.add(line.number, 'invalid_request', null, message)
+    }
+  }
+
+  // Blank lines at the end are nothing; between requests they are faults.
+  #reportBlankLines(next: number): void {
+    if (this.#firstBlank === undefined) return
+    for (let blank = this.#firstBlank; blank < next; blank++) {
+      this.#faults.add(blank, 'invalid_json_line', null, 'This line is not parseable as valid JSON.')
+    }
+    this.#firstBlank = undefined
+  }
+
+  #tooMany(): void {
+    this.full = true
+    const message = `The batch input file has more than ${this.#rules.maxBatchRequests} requests. Please try again with a smaller batch.`
+    this.#faults.add(null, 'invalid_request', null, message)
+  }
+
+  #readRequest(line: Line, bytes: Buffer): void {
+    const { customId, model, body } = checkLine(bytes, line.number, this.#rules, this.#faults)
+    if (customId !== undefined && !this.#customIds.add(customId)) {
+      const message = `The custom_id '${quotable(customId)}' for this request is a duplicate of another request. The custom_id parameter must be unique for each request in a batch.`
+      this.#faults.add(line.number, 'duplicate_custom_id', 'custom_id', message)
+    }
+    this.model ??= model
+    if (model !== undefined && model !== this.model) {
+      const message = `The model '${quotable(model)}' for this request does not match the rest of the batch. Each batch must contain requests for a single model.`
+      this.#faults.add(line.number, 'mismatched_model', 'body.model', message)
+    }
+    // A file with a fault is never run, so its plan is not made either.
+    if (this.#faults.count > 0 || !body) return
+    const media = mediaBytes(body)
+    const outputTokens = this.#rules.endpoint === '/v1/embeddings' ? 0 : estimateOutputTokens(body)
+    const promptTokens = estimatePromptTokens(line.length - media) + (media > 0 ? mediaTokens : 0)
+    const estTokens = Math.min(promptTokens + outputTokens, planLimits.estTokensMax)
+    this.estTokens += estTokens
+    hashPrefixes(body, this.#rules.endpoint, this.#prefixes)
+    this.entries.add({ offset: line.offset, length: line.length, line: line.number, estTokens }, this.#prefixes)
+  }
+}
+
+// What a request with inline media is taken to cost besides its text.
+const mediaTokens = 1024

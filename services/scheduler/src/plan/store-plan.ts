@@ -1,0 +1,28 @@
+import type { Queryable } from '@forebay/store'
+import type { PlanOutcome } from './plan-batch.ts'
+
+/**
+ * Within a transaction: the batch's chunks, and the batch in progress. False, with nothing stored, when the batch is no
+ * longer validating under this claim.
+ */
+export async function storePlan(
+  tx: Queryable,
+  options: { batchId: string; owner: string; pool: string; outcome: Extract<PlanOutcome, { valid: true }> },
+): Promise<boolean> {
+  const { batchId, outcome } = options
+  const moved = await tx.query(
+    `UPDATE batches SET status = 'in_progress', in_progress_at = now(), total = $3, est_tokens = $4, model = $5, pool = $6
+     WHERE id = $1 AND claimed_by = $2 AND status = 'validating' AND closed_at IS NULL RETURNING id`,
+    [batchId, options.owner, outcome.total, outcome.estTokens, outcome.model, options.pool],
+  )
+  if (moved.length === 0) return false
+  const { firstEntry, entries, estTokens } = outcome.chunks
+  await tx.query(
+    `INSERT INTO chunks (batch_id, index, first_entry, entries, est_tokens)
+     SELECT $1, c.nth - 1, c.first_entry, c.entries, c.est_tokens
+     FROM unnest($2::int[], $3::int[], $4::bigint[]) WITH ORDINALITY AS c (first_entry, entries, est_tokens, nth)`,
+    [batchId, firstEntry, entries, estTokens],
+  )
+  await tx.query("SELECT pg_notify('forebay_batches', $1)", [batchId])
+  return true
+}
