@@ -60,7 +60,6 @@ export const tokenizeBody = z.object({
 })
 
 export type ChatBody = z.infer<typeof chatBody>
-export type CompletionBody = z.infer<typeof completionBody>
 
 /** Checks a body; throws a 400 that names every fault, with the first one's place as `param`. */
 export function parseBody<T>(schema: z.ZodType<T>, body: unknown): T {
