@@ -8,10 +8,11 @@ const schemaDefault = 'forebay_queue'
 /**
  * Postgres, by a `postgres://` URL; the tables live in a schema of their own, named by `?schema=` or `?search_path=`
  * (default `forebay_queue`) and created here. A pool of `?pool_max=` connections (default 4) and one that listens,
- * shared by all queues.
+ * shared by all queues. Commits do not wait for the disk (`?synchronous_commit=on` makes them): a crash of the server
+ * may forget the last half second, which at-least-once queues over a database of record cost delay, not work.
  */
 export async function openPostgresBroker(options: { url: string; logger: Logger }): Promise<Broker> {
-  const { connectionString, max, schema } = parseUrl(options.url)
+  const { commit, connectionString, max, schema } = parseUrl(options.url)
   const config = {
     connectionString,
     schema,
@@ -20,6 +21,7 @@ export async function openPostgresBroker(options: { url: string; logger: Logger 
     connectionTimeoutMillis: 5_000,
     query_timeout: 10_000,
     application_name: 'forebay-queue',
+    options: `-c synchronous_commit=${commit}`,
   }
   const connection = new PostgresConnection(config)
   // Every queue listens on it.
@@ -53,7 +55,7 @@ export async function openPostgresBroker(options: { url: string; logger: Logger 
   }
 }
 
-function parseUrl(text: string): { connectionString: string; schema: string; max: number } {
+function parseUrl(text: string): { connectionString: string; schema: string; max: number; commit: string } {
   const url = new URL(text)
   const take = (name: string) => {
     const value = url.searchParams.get(name)
@@ -62,12 +64,15 @@ function parseUrl(text: string): { connectionString: string; schema: string; max
   }
   const schema = take('schema') ?? take('search_path') ?? schemaDefault
   take('search_path')
+  const commit = take('synchronous_commit') ?? 'off'
   const max = Number(take('pool_max') ?? 4)
-  if (!/^[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(schema) || !Number.isInteger(max) || max < 1) {
+  const valid =
+    /^[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(schema) && /^(on|off|local|remote_write|remote_apply)$/.test(commit)
+  if (!valid || !Number.isInteger(max) || max < 1) {
     throw new ForebayError(
       'config_invalid',
-      `The queue URL ${displayUrl(text)} has a wrong schema or pool_max: use a plain schema name and a number from 1.`,
+      `The queue URL ${displayUrl(text)} has a wrong schema, pool_max or synchronous_commit: use a plain name, a number from 1, and on or off.`,
     )
   }
-  return { connectionString: url.href, schema, max }
+  return { connectionString: url.href, schema, max, commit }
 }
