@@ -1,8 +1,9 @@
 import type { ResultEvent } from '@forebay/contracts'
-import { silentLogger } from '@forebay/kernel'
+import { silentLogger, systemClock } from '@forebay/kernel'
 import { openDatabase } from '@forebay/store'
 import { eventually } from '@forebay/test-support'
 import { describe, expect, it } from 'vitest'
+import { commitApart, type GroupOutcome } from './commit-apart.ts'
 import { commitEvents } from './commit-events.ts'
 import { ledgerDrift, seedPrices } from './index.ts'
 import { addBatch, eventOf, one, openTestDatabase, resultOf, runResults } from './testing/harness.ts'
@@ -29,7 +30,7 @@ describe('results', () => {
   it('counts and charges every line once, however often and in whatever order its event comes to three replicas', async () => {
     const db = await openTestDatabase()
     await seedPrices(db)
-    const total = 3_000
+    const total = 2_000
     const batchIds = [await addBatch(db, total), await addBatch(db, total)]
     const events = batchIds.flatMap((batchId) =>
       linesFrom(0, total / 20).map((i) =>
@@ -52,22 +53,23 @@ describe('results', () => {
     for (const batchId of batchIds) {
       const batch = await one(db, 'SELECT * FROM batches WHERE id = $1', [batchId])
       expect(batch).toMatchObject({
-        completed: 2_700,
-        failed: 300,
-        prompt_tokens: 270_000,
-        cached_tokens: 54_000,
-        completion_tokens: 27_000,
-        reasoning_tokens: 10_800,
-        cost_nano: 2_700 * lineNano,
+        completed: 1_800,
+        failed: 200,
+        prompt_tokens: 180_000,
+        cached_tokens: 36_000,
+        completion_tokens: 18_000,
+        reasoning_tokens: 7_200,
+        cost_nano: 1_800 * lineNano,
       })
       const ledger = 'SELECT count(*) AS entries, sum(amount_nano)::bigint AS nano FROM ledger WHERE batch_id = $1'
-      expect(await one(db, ledger, [batchId])).toEqual({ entries: 2_700, nano: 2_700 * lineNano })
+      expect(await one(db, ledger, [batchId])).toEqual({ entries: 1_800, nano: 1_800 * lineNano })
       const progress =
         'SELECT count(*) AS chunks, sum(done) AS done, max(done) AS most FROM chunk_progress WHERE batch_id = $1'
-      expect(await one(db, progress, [batchId])).toEqual({ chunks: 47, done: 3_000, most: 64 })
+      expect(await one(db, progress, [batchId])).toEqual({ chunks: 32, done: 2_000, most: 64 })
     }
     expect(await one(db, 'SELECT count(*) AS rows FROM waste')).toEqual({ rows: 0 })
-    expect(await ledgerDrift(db)).toEqual({ entries: 5_400, driftNano: 0, unmatched: 0 })
+    expect(service.deadReasons()).toEqual([])
+    expect(await ledgerDrift(db)).toEqual({ entries: 3_600, driftNano: 0, unmatched: 0 })
   })
 
   it('commits nothing again when a replica dies between its commit and the acknowledgement', async () => {
@@ -268,6 +270,26 @@ describe('results', () => {
     expect(reasons.map(({ code }) => code)).toEqual(['rejected', 'rejected', 'rejected'])
     expect(reasons.map(({ detail }) => detail?.split(':')[0]).sort()).toEqual(['22003', 'RangeError', 'invalid_value'])
     expect(await service.registry.metrics()).toContain('forebay_result_events_rejected_total 3')
+  })
+
+  it('tries again, and commits, when the database broke a deadlock at its cost', async () => {
+    const db = await openTestDatabase()
+    const [low, high] = [await addBatch(db, 1), await addBatch(db, 1)].sort()
+    const lock = 'SELECT FROM batches WHERE id = $1 FOR UPDATE'
+    let commit: Promise<GroupOutcome> | undefined
+    await db.tx(async (tx) => {
+      await tx.query(lock, [high])
+      const events = [low, high].map((batchId) => eventOf([resultOf({ batchId: batchId ?? null })]))
+      commit = commitApart({ db, clock: systemClock, events })
+      const blocked = `SELECT count(*)::int AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`
+      await eventually(async () => (await one(db, blocked))['n'] === 1, { what: 'the commit to wait for a batch' })
+      // Against the agreed order: the commit, which waits longer, is the one that the database ends.
+      await tx.query(lock, [low])
+    })
+    expect((await commit)?.rejected).toEqual([])
+    expect(await one(db, 'SELECT sum(completed) AS done FROM batches')).toEqual({ done: 2 })
+    const deadlocks = 'SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()'
+    await eventually(async () => (await one(db, deadlocks))['deadlocks'] === 1, { what: 'the deadlock to be counted' })
   })
 
   it('acknowledges nothing while the database refuses, and commits once it is back', async () => {

@@ -114,9 +114,9 @@ describe('the amount', () => {
     expect(charge([price(1, { nanoPerMillion })], { usage: used({ promptTokens: tokens }) }).amountNano).toBe(expected)
   })
 
-  it('is rounded once for tokens that fell back to the same price', () => {
-    const usage = used({ promptTokens: 2, cachedTokens: 1 })
-    expect(charge([price(1, { nanoPerMillion: 500_000 })], { usage }).amountNano).toBe(1)
+  it('is rounded once per usage type, also when two take the same price', () => {
+    const usage = used({ promptTokens: 4, cachedTokens: 1 })
+    expect(charge([price(1, { nanoPerMillion: 500_000 })], { usage })).toMatchObject({ amountNano: 3, priceIds: [1] })
   })
 
   it('is exact where floating point is not', () => {

@@ -11,28 +11,27 @@ export interface Charge {
 
 /**
  * What a request's usage costs at the prices given. Tokens are split by usage type; a type without a price in force
- * falls back (cached input and embeddings to input, reasoning to output) and is then counted with that type. Each
- * price is rounded once, half up, to whole nano-units. Prices in another currency than the first one that applies
- * are left out. Throws RangeError when the amount is no safe integer.
+ * takes another's (cached input and embeddings that of input, reasoning that of output). Each usage type is rounded
+ * once, half up, to whole nano-units. Prices in another currency than the first one that applies are left out.
+ * Throws RangeError when the amount is no safe integer.
  */
 export function chargeFor(
   options: PriceScope & { usage: Usage; endpoint: InferenceEndpoint; prices: readonly Price[] },
 ): Charge {
-  const tokensByPrice = new Map<Price, bigint>()
+  const applied = new Set<number>()
   let currency: string | undefined
+  let amount = 0n
   for (const { tokens, types } of split(options.usage, options.endpoint)) {
     if (tokens === 0) continue
     const price = firstPrice(types, options, currency)
     if (price === undefined) continue
     currency = price.currency
-    tokensByPrice.set(price, (tokensByPrice.get(price) ?? 0n) + BigInt(tokens))
+    applied.add(price.id)
+    amount += (BigInt(tokens) * BigInt(price.nanoPerMillion) + 500_000n) / 1_000_000n
   }
-  let amount = 0n
-  for (const [price, tokens] of tokensByPrice) amount += (tokens * BigInt(price.nanoPerMillion) + 500_000n) / 1_000_000n
   const amountNano = Number(amount)
   if (!Number.isSafeInteger(amountNano)) throw new RangeError(`a charge of ${amount} nano-units is out of range`)
-  const priceIds = [...tokensByPrice.keys()].map((price) => price.id).sort((a, b) => a - b)
-  return { amountNano, currency: currency ?? 'USD', priceIds }
+  return { amountNano, currency: currency ?? 'USD', priceIds: [...applied].sort((a, b) => a - b) }
 }
 
 // Counts an engine reports beyond their whole are cut to it, so that no token is charged twice. Cached tokens that
