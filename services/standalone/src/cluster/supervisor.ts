@@ -34,6 +34,11 @@ export class Supervisor implements Running {
     return [...this.#members.keys()]
   }
 
+  /** The process id of a member; undefined while it is down. */
+  pid(name: string): number | undefined {
+    return this.#members.get(name)?.child.pid
+  }
+
   /** Sends a signal; resolves when the process is gone, for signals that end it. False when it is not running now. */
   async kill(name: string, signal: NodeJS.Signals): Promise<boolean> {
     const child = this.#members.get(name)?.child
