@@ -1,3 +1,4 @@
+import { systemClock } from '@forebay/kernel'
 import { eventually } from '@forebay/test-support'
 import { expect, it } from 'vitest'
 import { type Harness, leaseMs, message, messages, receive, receiveOne } from './harness.ts'
@@ -47,7 +48,7 @@ export function deadLetterCases(h: () => Harness): void {
     if (first) await queue.deadLetter(first, { code: 'broken' })
     const depth = await queue.depth()
     expect(depth).toMatchObject({ visible: 2, inFlight: 2, delayed: 1, dead: 1 })
-    expect(Math.abs(depth.asOf - Date.now())).toBeLessThan(120_000)
+    expect(Math.abs(depth.asOf - systemClock.now())).toBeLessThan(120_000)
   })
 
   it('purges everything that is not leased, and stays usable', async () => {

@@ -37,7 +37,7 @@ export function enduranceCases(h: () => Harness): void {
         try {
           for (const result of await driver.ack(await receive(driver, 5, 500))) if (result.ok) done.add(result.id)
         } catch {
-          await new Promise((resolve) => setTimeout(resolve, 20))
+          await systemClock.sleep(20)
         }
       }
     }

@@ -1,3 +1,4 @@
+import { systemClock } from '@forebay/kernel'
 import { eventually } from '@forebay/test-support'
 import { expect, it } from 'vitest'
 import { codeOf, type Harness, leaseMs, message, receive, receiveOne } from './harness.ts'
@@ -31,12 +32,12 @@ export function leaseCases(h: () => Harness): void {
   it('gives a message back after a delay, one attempt later', async () => {
     const queue = await h().fresh()
     await queue.send([message('one')])
-    const nackedAt = Date.now()
+    const nackedAt = systemClock.now()
     await queue.nack(await receiveOne(queue), { delayMs: 500 })
     expect((await queue.depth()).delayed).toBe(1)
     const again = await receiveOne(queue)
     expect(again.attempt).toBe(2)
-    expect(Date.now() - nackedAt).toBeGreaterThanOrEqual(480)
+    expect(systemClock.now() - nackedAt).toBeGreaterThanOrEqual(480)
   })
 
   it('gives a message back without using up an attempt, at once or later', async (t) => {
@@ -56,11 +57,11 @@ export function leaseCases(h: () => Harness): void {
     const queue = await h().fresh()
     await queue.send([message('long')])
     const lease = await receiveOne(queue)
-    const until = Date.now() + leaseMs * 2.5
-    while (Date.now() < until) {
+    const until = systemClock.now() + leaseMs * 2.5
+    while (systemClock.now() < until) {
       const leaseUntil = await queue.extend(lease, leaseMs)
       expect(leaseUntil).toBe(lease.leaseUntil)
-      expect(leaseUntil).toBeGreaterThan(Date.now() + leaseMs / 2)
+      expect(leaseUntil).toBeGreaterThan(systemClock.now() + leaseMs / 2)
       expect(await receive(h().elsewhere(queue), 1, leaseMs / 3)).toEqual([])
     }
     expect(await queue.ack([lease])).toEqual([{ id: 'long', ok: true }])
@@ -71,7 +72,7 @@ export function leaseCases(h: () => Harness): void {
     t.skip(queue.capabilities.leaseIsFixed, 'the driver declares leaseIsFixed: true')
     await queue.send([message('one')])
     const [lease] = await queue.receive({ max: 1, waitMs: 1_000, leaseMs: leaseMs * 3 })
-    expect(lease?.leaseUntil).toBeGreaterThan(Date.now() + leaseMs * 2)
+    expect(lease?.leaseUntil).toBeGreaterThan(systemClock.now() + leaseMs * 2)
     expect(await receive(queue, 1, leaseMs * 1.8)).toEqual([])
   })
 

@@ -1,3 +1,4 @@
+import { systemClock } from '@forebay/kernel'
 import { expect, it } from 'vitest'
 import { type Harness, message, messages, receive, receiveOne } from './harness.ts'
 
@@ -31,13 +32,13 @@ export function sendingCases(h: () => Harness): void {
 
   it('says when and on which attempt a message came', async () => {
     const queue = await h().fresh()
-    const before = Date.now()
+    const before = systemClock.now()
     await queue.send([message('one')])
     const lease = await receiveOne(queue)
     expect(lease.attempt).toBe(1)
     expect(lease.enqueuedAt).toBeGreaterThanOrEqual(before - 1_000)
-    expect(lease.enqueuedAt).toBeLessThanOrEqual(Date.now() + 1_000)
-    expect(lease.leaseUntil).toBeGreaterThan(Date.now())
+    expect(lease.enqueuedAt).toBeLessThanOrEqual(systemClock.now() + 1_000)
+    expect(lease.leaseUntil).toBeGreaterThan(systemClock.now())
   })
 
   it('answers an empty queue after the wait, and an abort at once', async () => {
@@ -60,7 +61,7 @@ export function sendingCases(h: () => Harness): void {
     for (let i = 0; i < 15; i++) {
       const woken = receiveOne(queue).then((lease) => ({ lease, at: performance.now() }))
       // Lets the consumer go idle: the wait is inside the broker, where a test cannot see it.
-      await new Promise((resolve) => setTimeout(resolve, 40))
+      await systemClock.sleep(40)
       const sentAt = performance.now()
       await sender.send([message(`wake-${i}`)])
       const { at, lease } = await woken
@@ -83,9 +84,9 @@ export function sendingCases(h: () => Harness): void {
     const queue = await h().fresh()
     const abort = new AbortController()
     const left = queue.receive({ max: 1, waitMs: 15_000, leaseMs: 1_000, signal: abort.signal })
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await systemClock.sleep(50)
     const stays = receiveOne(h().elsewhere(queue))
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await systemClock.sleep(50)
     abort.abort()
     await left
     const sentAt = performance.now()
@@ -96,15 +97,15 @@ export function sendingCases(h: () => Harness): void {
 
   it('holds a delayed message back until it is due, and then wakes an idle consumer', async () => {
     const queue = await h().fresh()
-    const sentAt = Date.now()
+    const sentAt = systemClock.now()
     await queue.send([message('later', { delayMs: 600 }), message('now')])
     const first = await receiveOne(queue)
     expect(first.id).toBe('now')
     await queue.ack([first])
     expect(await queue.depth()).toMatchObject({ visible: 0, delayed: 1 })
     expect((await receiveOne(queue)).id).toBe('later')
-    expect(Date.now() - sentAt).toBeGreaterThanOrEqual(580)
-    expect(Date.now() - sentAt).toBeLessThan(2_500)
+    expect(systemClock.now() - sentAt).toBeGreaterThanOrEqual(580)
+    expect(systemClock.now() - sentAt).toBeLessThan(2_500)
   })
 
   it('refuses one message that is too big and sends its neighbours', async () => {
