@@ -15,7 +15,7 @@ interface Import {
 }
 
 const packages = new Map<string, string>()
-for (const group of ['shared', 'shared/queue', 'services', 'workers', '.']) {
+for (const group of ['shared', 'shared/queue', 'services', 'workers', 'test', '.']) {
   for (const name of readdirSync(join(root, group))) {
     const manifest = join(root, group, name, 'package.json')
     try {
