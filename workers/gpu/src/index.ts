@@ -1,1 +1,6 @@
-export {}
+export { type Batcher, type BatcherCounts, makeBatcher } from './batcher/batcher.ts'
+export type { BatcherRequest, EngineSample, Suspicion } from './batcher/request.ts'
+export type { EngineProfile } from './engine/detect-engine.ts'
+export { chooseEngineUrl, findEngine, usualEngineUrls } from './find-engine.ts'
+export type { WorkerTuning } from './tuning.ts'
+export { startWorker, type Worker, type WorkerOptions } from './worker.ts'

@@ -1,0 +1,55 @@
+import type { Usage } from '@forebay/contracts'
+import { estimatePromptTokens } from '@forebay/tokens'
+import type { BatcherRequest } from './request.ts'
+
+interface Lengths {
+  samples: number
+  bytesPerToken: number
+  outputTokens: number
+}
+
+const keysMax = 1_000
+const weight = 0.1
+// Below this many samples the plan's own estimate is the better guess.
+const samplesMin = 8
+// Above the mean, so that half of the requests being longer does not overrun the budget.
+const outputMargin = 1.25
+
+/** Prompt and output lengths per model and batch, learned from what the engine counted (exponential averages). */
+export interface LearnedLengths {
+  estimate(request: BatcherRequest): { promptTokens: number; outputTokens: number }
+  learn(request: BatcherRequest, usage: Usage): void
+}
+
+/** Starts knowing nothing; remembers the most recent batches only. */
+export function makeLearnedLengths(): LearnedLengths {
+  const known = new Map<string, Lengths>()
+  const keyOf = (request: BatcherRequest) => `${request.model}\n${request.batchId ?? ''}`
+  return {
+    estimate(request) {
+      const lengths = known.get(keyOf(request))
+      const planned = Math.max(1, request.estTokens - estimatePromptTokens(request.bytes))
+      if (!lengths || lengths.samples < samplesMin) {
+        return { promptTokens: estimatePromptTokens(request.bytes), outputTokens: planned }
+      }
+      return {
+        promptTokens: estimatePromptTokens(request.bytes, lengths.bytesPerToken),
+        outputTokens: Math.ceil(lengths.outputTokens * outputMargin),
+      }
+    },
+    learn(request, usage) {
+      if (usage.promptTokens <= 0) return
+      const key = keyOf(request)
+      const ratio = request.bytes / usage.promptTokens
+      const before = known.get(key) ?? { samples: 0, bytesPerToken: ratio, outputTokens: usage.completionTokens }
+      known.delete(key)
+      known.set(key, {
+        samples: before.samples + 1,
+        bytesPerToken: before.bytesPerToken + weight * (ratio - before.bytesPerToken),
+        outputTokens: before.outputTokens + weight * (usage.completionTokens - before.outputTokens),
+      })
+      const [oldest] = known.keys()
+      if (known.size > keysMax && oldest !== undefined) known.delete(oldest)
+    },
+  }
+}

@@ -1,0 +1,38 @@
+import type { Lane } from '@forebay/contracts'
+
+/**
+ * How far a request is suspected of killing the engine: 0 not at all; 1 it was at the engine when that died; 2 as 1,
+ * and its next attempt is its last, so it runs with no other batch work beside it and the verdict is its own.
+ */
+export type Suspicion = 0 | 1 | 2
+
+/** What the batcher knows of a request. */
+export interface BatcherRequest {
+  readonly id: string
+  readonly lane: Lane
+  readonly model: string
+  readonly batchId: string | null
+  /** Equal within a batch for requests that share a prompt prefix; 0 when none. */
+  readonly prefixGroup: number
+  /** Size of the body. */
+  readonly bytes: number
+  /** Prompt and output together, as planned. */
+  readonly estTokens: number
+  /** Milliseconds since the epoch; orders the realtime lane. */
+  readonly deadlineMs: number
+}
+
+/** What the engine said of itself; null where it does not say. */
+export interface EngineSample {
+  readonly atMs: number
+  readonly running: number
+  readonly waiting: number
+  /** Share of the KV cache in use, 0 to 1. */
+  readonly kvUsage: number | null
+  /** Size of the KV cache in tokens. */
+  readonly kvTokens: number | null
+  readonly preemptions: number
+  /** Tokens read and written since the engine started. */
+  readonly promptTokens: number
+  readonly generationTokens: number
+}

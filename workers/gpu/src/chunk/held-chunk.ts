@@ -1,0 +1,194 @@
+import type { BlobStore } from '@forebay/blobs'
+import { blobKeys, type ChunkJob } from '@forebay/contracts'
+import { backoffMs, describeError, isForebayError } from '@forebay/kernel'
+import { decodePlanEntries } from '@forebay/plan'
+import type { LeasedJob } from '@forebay/queue-core'
+import type { FinishedRequest } from '../results/result-flusher.ts'
+import type { WorkerTools } from '../tools.ts'
+import type { ByteBudget } from './byte-budget.ts'
+import { makeLineTask } from './line-task.ts'
+import { readSegment, type Segment, segmentsOf } from './read-lines.ts'
+
+// An input file that cannot be found may be a folder not mounted yet; after this long the chunk is handed back.
+const notFoundTries = 8
+// What a timer can hold. A chunk is not held for so long.
+const timerMsMax = 2 ** 31 - 1
+
+/** Why no more of a chunk is started here. `lost`: another worker may have it, so nothing more is said of it. */
+export type StopReason =
+  | 'redelivered'
+  | 'cancelled'
+  | 'deadline'
+  | 'drain'
+  | 'engine down'
+  | 'superseded'
+  | 'unreadable'
+  | 'lost'
+
+/**
+ * A chunk that this worker holds.
+ *
+ *   received ──(redelivered, cancelled, too late)──────────────▶ returned
+ *      └──lines read, run, results stored──▶ all: done   some (drain, engine down, …): returned
+ */
+export class HeldChunk {
+  readonly job: ChunkJob
+  readonly total: number
+  readonly #leased: LeasedJob<ChunkJob>
+  readonly #tools: WorkerTools
+  readonly #blobs: Pick<BlobStore, 'size' | 'readRange'>
+  readonly #budget: ByteBudget
+  readonly #nextSerial: () => number
+  readonly #stopping = new AbortController()
+  readonly #open = new Set<string>()
+  #stopped: StopReason | undefined
+  #ended = 0
+  #stored = 0
+  #noteUnsent = false
+
+  constructor(options: {
+    leased: LeasedJob<ChunkJob>
+    tools: WorkerTools
+    blobs: Pick<BlobStore, 'size' | 'readRange'>
+    budget: ByteBudget
+    nextSerial: () => number
+  }) {
+    this.#leased = options.leased
+    this.job = options.leased.job
+    this.#tools = options.tools
+    this.#blobs = options.blobs
+    this.#budget = options.budget
+    this.#nextSerial = options.nextSerial
+    this.total = Math.floor(Buffer.byteLength(this.job.entries, 'base64') / 20)
+  }
+
+  /** Requests of it that have no result yet. */
+  get onHand(): number {
+    return this.#stopped ? this.#open.size : this.total - this.#ended
+  }
+
+  /** Tells that it is still held, unless the last such note is still on its way. */
+  sayHeld(): void {
+    if (this.#noteUnsent || this.#stopped === 'lost') return
+    this.#noteUnsent = true
+    void this.#note('held').then(() => {
+      this.#noteUnsent = false
+    })
+  }
+
+  /** Starts nothing more; with `abort` also cuts what runs. Safe to repeat. */
+  stop(reason: StopReason, options: { abort: boolean }): void {
+    this.#stopped ??= reason
+    if (reason === 'lost') this.#stopped = reason
+    this.#stopping.abort()
+    for (const id of [...this.#open]) this.#tools.dispatcher.drop(id, options)
+  }
+
+  /** Runs it to its end. Resolves when its job may be settled as done, answering false when its lease was lost. */
+  async run(): Promise<boolean> {
+    const { clock, logger } = this.#tools
+    const { lost } = this.#leased
+    const onLost = () => this.stop('lost', { abort: true })
+    lost.addEventListener('abort', onLost, { once: true })
+    const untilDeadline = this.job.deadlineMs - clock.now()
+    const cancelDeadline =
+      untilDeadline < timerMsMax
+        ? clock.after(Math.max(0, untilDeadline), () => this.stop('deadline', { abort: false }))
+        : () => {}
+    this.sayHeld()
+    const ends: Promise<void>[] = []
+    try {
+      if (this.#leased.attempt > 1) this.stop('redelivered', { abort: false })
+      else if (untilDeadline <= 0) this.stop('deadline', { abort: false })
+      else await this.#start(ends)
+    } catch (err) {
+      logger.error({ jobId: this.#leased.id, error: describeError(err) }, 'chunk could not be started')
+      this.stop('unreadable', { abort: false })
+    }
+    await Promise.all(ends)
+    cancelDeadline()
+    lost.removeEventListener('abort', onLost)
+    if (lost.aborted) return false
+    if (this.#stored < this.total) {
+      const fields = { jobId: this.#leased.id, why: this.#stopped, unfinished: this.total - this.#stored }
+      logger.info(fields, 'chunk handed back')
+      await this.#note('returned')
+    }
+    return !lost.aborted
+  }
+
+  async #start(ends: Promise<void>[]): Promise<void> {
+    const { batchId, tenantId } = this.job
+    const marker = await this.#read('cancel marker', () => this.#blobs.size(blobKeys.cancelled(tenantId, batchId)))
+    if (marker !== undefined) this.stop('cancelled', { abort: false })
+    for (const segment of segmentsOf(decodePlanEntries(Buffer.from(this.job.entries, 'base64')))) {
+      if (this.#stopped) return
+      await this.#startSegment(segment, ends)
+    }
+  }
+
+  async #startSegment(segment: Segment, ends: Promise<void>[]): Promise<void> {
+    const bytes = segment.entries.reduce((sum, entry) => sum + entry.length, 0)
+    await this.#budget.take(bytes)
+    const lines = this.#stopped
+      ? undefined
+      : await this.#read('input file', () => readSegment(this.#blobs, this.job.inputKey, segment)).catch(
+          (err: unknown) => {
+            this.#budget.give(bytes)
+            throw err
+          },
+        )
+    if (!lines || this.#stopped) {
+      this.#budget.give(bytes)
+      return
+    }
+    for (const { entry, line } of lines) ends.push(this.#startLine(entry, line))
+  }
+
+  #startLine(entry: Segment['entries'][number], line: Buffer): Promise<void> {
+    return new Promise((resolve) => {
+      const { clock, dispatcher, flusher } = this.#tools
+      const taskId = `${this.job.batchId}:${entry.line}:${this.#nextSerial()}`
+      const onEnd = (finished: FinishedRequest | undefined) => {
+        this.#open.delete(taskId)
+        this.#ended++
+        this.#budget.give(entry.length)
+        if (!finished) {
+          resolve()
+          return
+        }
+        void flusher.add(finished).then(() => {
+          this.#stored++
+          resolve()
+        })
+      }
+      const receivedAtMs = clock.now()
+      const { tools, job } = { tools: this.#tools, job: this.job }
+      const { refuse, task, valid } = makeLineTask({ tools, job, entry, line, taskId, receivedAtMs, onEnd })
+      this.#open.add(taskId)
+      if (valid) dispatcher.submit(task)
+      else refuse()
+    })
+  }
+
+  #note(state: 'held' | 'returned'): Promise<void> {
+    const { attempt, batchId, chunk, tenantId } = this.job
+    return this.#tools.flusher.note(tenantId, { batchId, chunk, attempt, state })
+  }
+
+  /** Reads from the blob store, again and again while that is down; undefined once the chunk is stopped. */
+  async #read<T>(what: string, read: () => Promise<T>): Promise<T | undefined> {
+    const { clock, logger } = this.#tools
+    for (let tries = 1; !this.#stopped; tries++) {
+      try {
+        return await read()
+      } catch (err) {
+        if (isForebayError(err) && err.code === 'not_found' && tries >= notFoundTries) throw err
+        const retryMs = backoffMs(tries, { firstMs: 200, maxMs: 5_000 })
+        logger.warn({ what, jobId: this.#leased.id, retryMs, error: describeError(err) }, 'blob could not be read')
+        await clock.sleep(retryMs, this.#stopping.signal).catch(() => undefined)
+      }
+    }
+    return undefined
+  }
+}

@@ -1,0 +1,109 @@
+import { batchRequestId, type ChunkJob } from '@forebay/contracts'
+import type { PlanEntry } from '@forebay/plan'
+import type { Suspicion } from '../batcher/request.ts'
+import type { Task } from '../dispatcher.ts'
+import { type Answer, errorAnswer, lastAnswer } from '../engine/outcome.ts'
+import type { FinishedRequest } from '../results/result-flusher.ts'
+import type { WorkerTools } from '../tools.ts'
+import { findMembers } from './json-members.ts'
+import { outputLine } from './output-line.ts'
+
+// A chunk that came back so often may hold a request that kills its worker's engine: look at it with suspicion.
+const trustedReleases = 3
+
+/** A line of a chunk as a task. `onEnd` is called once: with the result, or undefined when it was dropped. */
+export function makeLineTask(options: {
+  tools: WorkerTools
+  job: ChunkJob
+  entry: PlanEntry
+  line: Buffer
+  /** Unique in this process. */
+  taskId: string
+  receivedAtMs: number
+  onEnd: (finished: FinishedRequest | undefined) => void
+}): { task: Task; valid: boolean; refuse: () => void } {
+  const { entry, job, line, onEnd, tools } = options
+  const { clock, limits, metrics } = tools
+  const requestId = batchRequestId(job.batchId, entry.line)
+  const members = findMembers(line, ['custom_id', 'body'])
+  const body = members?.body ? line.subarray(members.body.start, members.body.end) : Buffer.alloc(0)
+  const customId = members?.custom_id ? textOf(line.subarray(members.custom_id.start, members.custom_id.end)) : ''
+  let startedMs: number | undefined
+
+  const end = (answer: Answer) => {
+    const nowMs = clock.now()
+    const succeeded = answer.status >= 200 && answer.status < 300
+    metrics.requests.inc({
+      model: job.model,
+      provider: tools.provider(),
+      quantization: '',
+      lane: job.lane,
+      outcome: succeeded ? 'succeeded' : 'failed',
+    })
+    tools.throughput.add(answer.usage)
+    onEnd({
+      line: outputLine({ id: requestId, customId, status: answer.status, body: answer.body }),
+      result: {
+        requestId,
+        tenantId: job.tenantId,
+        apiKeyId: job.apiKeyId,
+        batchId: job.batchId,
+        line: entry.line,
+        chunk: job.chunk,
+        customId,
+        endpoint: job.endpoint,
+        model: job.model,
+        pool: job.pool,
+        lane: job.lane,
+        attempt: job.attempt,
+        outcome: succeeded ? 'succeeded' : 'failed',
+        statusCode: answer.status,
+        errorCode: answer.errorCode,
+        usage: answer.usage,
+        queuedMs: Math.max(0, Math.round((startedMs ?? nowMs) - options.receivedAtMs)),
+        firstTokenMs: null,
+        durationMs: Math.max(0, Math.round(nowMs - (startedMs ?? nowMs))),
+        finishedAtMs: nowMs,
+      },
+    })
+  }
+
+  const task: Task = {
+    id: options.taskId,
+    lane: job.lane,
+    model: job.model,
+    batchId: job.batchId,
+    prefixGroup: entry.prefixGroup,
+    bytes: body.length,
+    estTokens: entry.estTokens,
+    deadlineMs: job.deadlineMs,
+    suspicion: Math.max(0, Math.min(2, job.attempt - trustedReleases)) as Suspicion,
+    async attempt(signal, attemptsBefore) {
+      startedMs = clock.now()
+      const answer = await tools.client.call({
+        requestId,
+        path: job.endpoint,
+        body,
+        limitMs: limits.limitMs(tools.batcher.estimate(task), attemptsBefore),
+        signal,
+      })
+      if (answer.kind === 'failure') return answer
+      const succeeded = answer.status < 300
+      if (succeeded) limits.learn(clock.now() - startedMs, answer.usage)
+      end(answer)
+      return { kind: 'ended', usage: succeeded ? answer.usage : null }
+    },
+    fail: (failure) => end(lastAnswer(failure)),
+    dropped: () => onEnd(undefined),
+  }
+  return {
+    task,
+    valid: members?.body !== undefined,
+    refuse: () => end(errorAnswer(400, 'invalid_json', `Line ${entry.line} of the input file is not a request.`)),
+  }
+}
+
+function textOf(json: Buffer): string {
+  const value: unknown = JSON.parse(json.toString())
+  return typeof value === 'string' ? value : ''
+}

@@ -1,0 +1,238 @@
+import type { Usage } from '@forebay/contracts'
+import { backoffMs, type Clock, type Logger } from '@forebay/kernel'
+import type { Batcher, BatcherCounts } from './batcher/batcher.ts'
+import type { BatcherRequest, EngineSample, Suspicion } from './batcher/request.ts'
+import type { Failure } from './engine/outcome.ts'
+import type { WorkerMetrics } from './metrics.ts'
+
+/** How an attempt ended: for good, or with a failure after which there may be another. */
+export type AttemptEnd = { kind: 'ended'; usage: Usage | null } | Failure
+
+/** A request as the dispatcher runs it. Ends exactly once: in `attempt` with `ended`, in `fail`, or in `dropped`. */
+export interface Task extends BatcherRequest {
+  /** Suspicion it comes with. */
+  readonly suspicion: Suspicion
+  /** Must not throw, except what `signal` was aborted with. */
+  attempt(signal: AbortSignal, attemptsBefore: number): Promise<AttemptEnd>
+  /** The last attempt failed. */
+  fail(failure: Failure): void
+  /** It was taken out before it had a result. */
+  dropped(): void
+}
+
+interface Entry {
+  readonly task: Task
+  /** Attempts that count. */
+  spent: number
+  /** Whether the engine died under it. */
+  suspect: boolean
+  abort: AbortController | undefined
+  /** Why its attempt is being aborted. */
+  cut: 'preempted' | 'engine' | 'dropped' | undefined
+  unwanted: boolean
+}
+
+const retryWait = { firstMs: 250, maxMs: 10_000 }
+// The request never got to the engine: it costs no attempt, and admission is paused until the engine answers again.
+const downWaitMs = 100
+
+/** What a RequestDispatcher needs. */
+export interface DispatcherOptions {
+  batcher: Batcher
+  clock: Clock
+  logger: Logger
+  metrics: WorkerMetrics
+  /** Attempts of a request before its failure is its result. */
+  attempts: number
+  isEngineUp: () => boolean
+  onTrouble: (why: 'unreachable' | 'denied') => void
+  /** Seats or room became free. */
+  onFree: () => void
+}
+
+/** Runs what the batcher lets in, and decides after each failed attempt whether there is another. */
+export class RequestDispatcher {
+  readonly #options: DispatcherOptions
+  readonly #entries = new Map<string, Entry>()
+  #cancelTimer: (() => void) | undefined
+  #timerDueMs = 0
+  #pumping = false
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options
+  }
+
+  get counts(): BatcherCounts {
+    return this.#options.batcher.counts()
+  }
+
+  /** Takes a request on. Its id must not be here already. */
+  submit(task: Task): void {
+    const { batcher, clock } = this.#options
+    this.#entries.set(task.id, {
+      task,
+      spent: 0,
+      suspect: task.suspicion > 0,
+      abort: undefined,
+      cut: undefined,
+      unwanted: false,
+    })
+    batcher.add(task, { nowMs: clock.now(), suspicion: task.suspicion })
+    this.pump()
+  }
+
+  has(id: string): boolean {
+    return this.#entries.has(id)
+  }
+
+  /**
+   * Takes a request out: at once when it waits; when it runs, `abort` cuts it, else it may finish but is not tried
+   * again. Unknown ids are ignored.
+   */
+  drop(id: string, options: { abort: boolean }): void {
+    const entry = this.#entries.get(id)
+    if (!entry) return
+    entry.unwanted = true
+    if (!entry.abort) {
+      this.#end(entry)
+      entry.task.dropped()
+    } else if (options.abort) this.#cut(entry, 'dropped')
+  }
+
+  /** The engine is gone or wedged: cuts every attempt; each counts, for one of them may be the cause. */
+  cutAll(): void {
+    for (const entry of this.#entries.values()) if (entry.abort) this.#cut(entry, 'engine')
+  }
+
+  observe(sample: EngineSample): void {
+    this.#options.batcher.observe(sample)
+    this.pump()
+  }
+
+  /** Lets in what may start now. Many calls in one turn do the work once. */
+  pump(): void {
+    if (this.#pumping) return
+    this.#pumping = true
+    queueMicrotask(() => {
+      this.#pumping = false
+      this.#admit()
+    })
+  }
+
+  /** Ends the timer; nothing more is admitted by itself. */
+  stop(): void {
+    this.#cancelTimer?.()
+    this.#cancelTimer = undefined
+  }
+
+  #admit(): void {
+    const { batcher, clock, isEngineUp, metrics } = this.#options
+    if (!isEngineUp()) return
+    const nowMs = clock.now()
+    const admitted = batcher.admit(nowMs)
+    if (admitted.length > 0) metrics.admitted.observe(admitted.length)
+    for (const request of admitted) {
+      const entry = this.#entries.get(request.id)
+      if (entry) void this.#run(entry)
+      else batcher.finished(request.id, null)
+    }
+    for (const id of batcher.victims(nowMs)) {
+      const entry = this.#entries.get(id)
+      if (entry?.abort) this.#cut(entry, 'preempted')
+    }
+    this.#setTimer(nowMs)
+  }
+
+  async #run(entry: Entry): Promise<void> {
+    const { batcher, onFree } = this.#options
+    const abort = new AbortController()
+    entry.abort = abort
+    let end: AttemptEnd | undefined
+    try {
+      end = await entry.task.attempt(abort.signal, entry.spent)
+    } catch (err) {
+      if (!abort.signal.aborted) end = brokenAttempt(err)
+    }
+    entry.abort = undefined
+    const ended = end?.kind === 'ended' ? end : undefined
+    batcher.finished(entry.task.id, ended?.usage ?? null)
+    if (entry.suspect && ended) batcher.suspectEnded(true)
+    if (ended) this.#end(entry)
+    else this.#again(entry, end?.kind === 'failure' ? end : undefined)
+    this.pump()
+    onFree()
+  }
+
+  #again(entry: Entry, failure: Failure | undefined): void {
+    const { attempts, batcher, clock, isEngineUp, metrics, onTrouble } = this.#options
+    const { task, cut } = entry
+    entry.cut = undefined
+    const why = cut ?? failure?.reason ?? 'lost'
+    if (entry.unwanted) {
+      this.#end(entry)
+      task.dropped()
+      return
+    }
+    metrics.retries.inc({ reason: why })
+    const nowMs = clock.now()
+    if (why === 'down' && isEngineUp()) onTrouble('unreachable')
+    if (why === 'denied') onTrouble('denied')
+    if (why === 'preempted' || why === 'down') {
+      const notBeforeMs = why === 'down' ? nowMs + downWaitMs : nowMs
+      batcher.add(task, { nowMs, notBeforeMs, first: true, suspicion: suspicionOf(entry, attempts) })
+      return
+    }
+    entry.spent++
+    if (why === 'lost' || why === 'engine') {
+      if (entry.suspect) batcher.suspectEnded(false)
+      entry.suspect = true
+    }
+    if (entry.spent >= attempts) {
+      this.#end(entry)
+      task.fail(failure ?? wedgedFailure)
+      return
+    }
+    const waitMs = Math.max(failure?.retryAfterMs ?? 0, backoffMs(entry.spent, retryWait))
+    batcher.add(task, { nowMs, notBeforeMs: nowMs + waitMs, suspicion: suspicionOf(entry, attempts) })
+  }
+
+  #cut(entry: Entry, why: 'preempted' | 'engine' | 'dropped'): void {
+    entry.cut ??= why
+    entry.abort?.abort(new Error(why))
+  }
+
+  #end(entry: Entry): void {
+    this.#entries.delete(entry.task.id)
+    this.#options.batcher.remove(entry.task.id)
+  }
+
+  #setTimer(nowMs: number): void {
+    const dueMs = this.#options.batcher.nextDueMs()
+    if (dueMs === undefined) return
+    if (this.#cancelTimer && this.#timerDueMs <= dueMs) return
+    this.#cancelTimer?.()
+    this.#timerDueMs = dueMs
+    this.#cancelTimer = this.#options.clock.after(Math.max(1, dueMs - nowMs), () => {
+      this.#cancelTimer = undefined
+      this.pump()
+    })
+  }
+}
+
+const wedgedFailure: Failure = {
+  kind: 'failure',
+  reason: 'timeout',
+  status: 504,
+  message: 'The engine stopped making progress.',
+}
+
+function suspicionOf(entry: Entry, attempts: number): Suspicion {
+  if (!entry.suspect) return 0
+  return entry.spent >= attempts - 1 || entry.task.suspicion === 2 ? 2 : 1
+}
+
+// A bug in ours must cost this request only, and be seen.
+function brokenAttempt(err: unknown): Failure {
+  const message = err instanceof Error ? err.message : 'unknown'
+  return { kind: 'failure', reason: 'status', status: 500, message: `The worker failed: ${message}` }
+}

@@ -1,0 +1,38 @@
+import { ForebayError } from '@forebay/kernel'
+import type { EngineClient } from './engine-client.ts'
+import { field } from './outcome.ts'
+
+/** What an engine is and serves. */
+export interface EngineProfile {
+  /** `vllm`, `engine-sim`, `ollama`, or `openai` for any other that speaks that API. */
+  readonly kind: 'vllm' | 'engine-sim' | 'ollama' | 'openai'
+  readonly models: { id: string; contextTokens: number | null }[]
+}
+
+/** Asks an engine what it is. Rejects while it is not up, or does not accept the key. */
+export async function detectEngine(client: Pick<EngineClient, 'ask'>): Promise<EngineProfile> {
+  const reply = await client.ask('/v1/models')
+  if (reply.status !== 200) {
+    throw new ForebayError('unavailable', `The engine answered /v1/models with status ${reply.status}.`)
+  }
+  const list = field(JSON.parse(reply.text), 'data')
+  if (!Array.isArray(list)) throw new ForebayError('unavailable', 'The engine lists no models at /v1/models.')
+  const models = list.flatMap((model: unknown) => {
+    const [id, context] = [field(model, 'id'), field(model, 'max_model_len')]
+    return typeof id === 'string' ? [{ id, contextTokens: typeof context === 'number' ? context : null }] : []
+  })
+  const answers = async (path: string, isIt: (value: unknown) => boolean) =>
+    client.ask(path).then(
+      ({ status, text }) => status === 200 && isIt(JSON.parse(text)),
+      () => false,
+    )
+  if (reply.headers['x-engine-sim'] !== undefined) return { kind: 'engine-sim', models }
+  if (await answers('/api/tags', (value) => Array.isArray(field(value, 'models')))) return { kind: 'ollama', models }
+  if (await answers('/version', (value) => typeof field(value, 'version') === 'string')) return { kind: 'vllm', models }
+  return { kind: 'openai', models }
+}
+
+/** Requests an engine takes at once when nothing is configured: vLLM batches continuously, the others queue. */
+export function defaultInFlight(kind: EngineProfile['kind']): number {
+  return kind === 'vllm' || kind === 'engine-sim' ? 256 : 8
+}

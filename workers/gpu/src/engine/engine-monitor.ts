@@ -1,0 +1,155 @@
+import { backoffMs, type Clock, describeError, type Logger, type Running } from '@forebay/kernel'
+import type { EngineSample } from '../batcher/request.ts'
+import { detectEngine, type EngineProfile } from './detect-engine.ts'
+import { type EngineClient, isRefused } from './engine-client.ts'
+import { readEngineMetrics } from './engine-metrics.ts'
+
+const busyPollMs = 500
+const idlePollMs = 2_000
+const strikesMax = 2
+
+/** How the engine is. `down` has since when (epoch ms) and why; a wedged engine answers but makes no token. */
+export type EngineState =
+  | { readonly up: true; readonly profile: EngineProfile }
+  | { readonly up: false; readonly sinceMs: number; readonly why: 'unreachable' | 'denied' | 'silent' | 'wedged' }
+
+/** What an EngineMonitor needs. */
+export interface EngineMonitorOptions {
+  client: Pick<EngineClient, 'ask'>
+  clock: Clock
+  logger: Logger
+  /** Requests in flight now. */
+  inFlight: () => number
+  /** An engine with work that makes no token for so long is wedged. */
+  stallMs: number
+  onSample: (sample: EngineSample) => void
+  onChange: (state: EngineState) => void
+}
+
+/**
+ * Watches one engine: finds out what it is, polls its metrics, and judges it by token progress, never by /health alone.
+ *
+ *   down ──detected (wedged: and a canary token made)──▶ up ──refused, silent, denied, no progress──▶ down
+ */
+export class EngineMonitor implements Running {
+  readonly #options: EngineMonitorOptions
+  readonly #stopping = new AbortController()
+  #state: EngineState
+  #loop: Promise<void> | undefined
+  #wake: () => void = () => {}
+  #strikes = 0
+  #failures = 0
+  #progress: { tokens: number; atMs: number } = { tokens: -1, atMs: 0 }
+  #healthAtMs = 0
+  #lastModel: string | undefined
+
+  constructor(options: EngineMonitorOptions) {
+    this.#options = options
+    this.#state = { up: false, sinceMs: options.clock.now(), why: 'unreachable' }
+  }
+
+  get state(): EngineState {
+    return this.#state
+  }
+
+  /** Starts watching. Safe to repeat. */
+  start(): void {
+    this.#loop ??= this.#run()
+  }
+
+  /** A request found the engine unreachable, or its key refused: nothing is sent until the engine was asked again. */
+  report(why: 'unreachable' | 'denied'): void {
+    this.#fall(why)
+    this.#wake()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    await this.#loop
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      if (this.#state.up) await this.#check()
+      else await this.#revive(this.#state.why)
+      await this.#pause()
+    }
+  }
+
+  async #revive(why: 'unreachable' | 'denied' | 'silent' | 'wedged'): Promise<void> {
+    const { client, clock, logger } = this.#options
+    try {
+      const profile = await detectEngine(client)
+      if (why === 'wedged') await this.#canary()
+      this.#failures = 0
+      this.#strikes = 0
+      this.#progress = { tokens: -1, atMs: clock.now() }
+      this.#lastModel = profile.models[0]?.id
+      logger.info({ engine: profile.kind, models: profile.models.map((model) => model.id) }, 'engine is up')
+      this.#change({ up: true, profile })
+      await this.#check()
+    } catch (err) {
+      this.#failures++
+      if (this.#failures % 20 === 1) logger.warn({ why, error: describeError(err) }, 'engine is down')
+    }
+  }
+
+  async #check(): Promise<void> {
+    const { client, clock, onSample } = this.#options
+    try {
+      if (clock.now() - this.#healthAtMs >= idlePollMs) {
+        this.#healthAtMs = clock.now()
+        const health = await client.ask('/health')
+        if (health.status >= 500) throw new Error(`/health answered ${health.status}`)
+      }
+      const reply = await client.ask('/metrics')
+      const sample = reply.status === 200 ? readEngineMetrics(reply.text, clock.now()) : undefined
+      this.#strikes = 0
+      if (!sample) return
+      onSample(sample)
+      this.#judgeProgress(sample)
+    } catch (err) {
+      this.#strikes++
+      if (isRefused(err)) this.#fall('unreachable')
+      else if (this.#strikes >= strikesMax) this.#fall('silent')
+    }
+  }
+
+  #judgeProgress(sample: EngineSample): void {
+    const { inFlight, stallMs } = this.#options
+    const tokens = sample.generationTokens + sample.promptTokens
+    if (tokens !== this.#progress.tokens || inFlight() === 0) this.#progress = { tokens, atMs: sample.atMs }
+    else if (sample.atMs - this.#progress.atMs >= stallMs) this.#fall('wedged')
+  }
+
+  /** One token, made for nobody: the proof that a wedged engine works again. Any answer but a failure will do. */
+  async #canary(): Promise<void> {
+    const body = { model: this.#lastModel ?? '', messages: [{ role: 'user', content: '.' }], max_tokens: 1 }
+    const reply = await this.#options.client.ask('/v1/chat/completions', { timeoutMs: 10_000, body })
+    if (reply.status >= 500) throw new Error(`the canary got ${reply.status}`)
+  }
+
+  #fall(why: 'unreachable' | 'denied' | 'silent' | 'wedged'): void {
+    if (!this.#state.up) return
+    this.#options.logger.warn({ why }, 'engine went down')
+    this.#change({ up: false, sinceMs: this.#options.clock.now(), why })
+  }
+
+  #change(state: EngineState): void {
+    this.#state = state
+    this.#options.onChange(state)
+  }
+
+  async #pause(): Promise<void> {
+    const { clock, inFlight } = this.#options
+    const pauseMs = !this.#state.up
+      ? backoffMs(Math.max(1, this.#failures), { firstMs: 200, maxMs: 1_000 })
+      : inFlight() > 0
+        ? busyPollMs
+        : idlePollMs
+    const waiting = new AbortController()
+    this.#wake = () => waiting.abort()
+    const either = AbortSignal.any([waiting.signal, this.#stopping.signal])
+    await clock.sleep(pauseMs, either).catch(() => undefined)
+  }
+}

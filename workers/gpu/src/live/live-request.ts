@@ -1,0 +1,209 @@
+import type { RequestJob, RequestResult, Usage } from '@forebay/contracts'
+import { estimatePromptTokens } from '@forebay/tokens'
+import type { AttemptEnd, Task } from '../dispatcher.ts'
+import { type Answer, type Failure, lastAnswer, noUsage } from '../engine/outcome.ts'
+import type { WorkerTools } from '../tools.ts'
+import type { EventStream } from './event-stream.ts'
+import type { ReplySender } from './reply-sender.ts'
+import { makeStreamRelay } from './stream-relay.ts'
+
+/**
+ * Why a real-time request is given up. `superseded` and `lost`: another attempt of it runs elsewhere, so nothing is
+ * said of this one.
+ */
+export type GiveUp = 'cancelled' | 'deadline' | 'drain' | 'engine down' | 'superseded' | 'lost'
+
+/** How one ended: its result, or undefined when there is nothing to record. */
+export type LiveEnd = Omit<RequestResult, 'bytes'> | undefined
+
+const errors = {
+  deadline: { status: 408, code: 'timeout', message: 'The request ran out of time. Retry it, or allow more time.' },
+  drain: { status: 503, code: 'unavailable', message: 'The worker is being stopped. Please retry.' },
+  'engine down': { status: 503, code: 'unavailable', message: 'The model server is not available. Please retry.' },
+} as const
+
+/** A real-time request as a task: its answer goes to the waiting gateway as it comes. `onEnd` is called once. */
+export class LiveRequest implements Task {
+  readonly id: string
+  readonly lane
+  readonly model
+  readonly batchId = null
+  readonly prefixGroup = 0
+  readonly suspicion = 0
+  readonly bytes: number
+  readonly estTokens: number
+  readonly deadlineMs: number
+  readonly job: RequestJob
+  readonly #body: Buffer
+  readonly #tools: WorkerTools
+  readonly #reply: ReplySender
+  readonly #onEnd: (end: LiveEnd) => void
+  #giveUp: GiveUp | undefined
+  #startedMs: number | undefined
+  #firstByteMs: number | undefined
+  #events: EventStream | undefined
+
+  constructor(options: {
+    id: string
+    job: RequestJob
+    tools: WorkerTools
+    reply: ReplySender
+    onEnd: (end: LiveEnd) => void
+  }) {
+    const { job } = options
+    this.id = options.id
+    this.job = job
+    this.lane = job.lane
+    this.model = job.model
+    this.#body = Buffer.from(job.body)
+    this.bytes = this.#body.length
+    this.estTokens = job.estTokens
+    this.deadlineMs = job.deadlineMs
+    this.#tools = options.tools
+    this.#reply = options.reply
+    this.#onEnd = options.onEnd
+  }
+
+  /** True once the client has been sent something of the answer: it cannot be begun again. */
+  get hasBegun(): boolean {
+    return this.#firstByteMs !== undefined
+  }
+
+  keepAlive(): void {
+    this.#reply.keepAlive()
+  }
+
+  /** Ends it early, cutting the engine request if it runs. */
+  abandon(reason: GiveUp): void {
+    this.#giveUp ??= reason
+    if (this.#tools.dispatcher.has(this.id)) this.#tools.dispatcher.drop(this.id, { abort: true })
+    else this.dropped()
+  }
+
+  async attempt(signal: AbortSignal, attemptsBefore: number): Promise<AttemptEnd> {
+    const { batcher, client, clock, limits } = this.#tools
+    this.#startedMs = clock.now()
+    const limitMs = limits.limitMs(batcher.estimate(this), attemptsBefore)
+    const { endpoint, requestId } = this.job
+    const call = { requestId, path: endpoint, body: this.#body, limitMs, signal }
+    try {
+      if (!this.job.stream) return this.#whole(await client.call(call))
+      const relay = makeStreamRelay({ reply: this.#reply, onFirstByte: () => this.#markFirstByte() })
+      this.#events = relay.events
+      const end = await client.stream(call, relay.sink)
+      const failure = relay.failure()
+      if (end.kind === 'answer') return this.#whole(end)
+      if (end.kind === 'failure') return this.#failed(end)
+      return failure ? this.#failed(failure) : this.#streamed(relay.events)
+    } catch (err) {
+      // Cut by the dispatcher. If the client has seen a part and did not leave, it must be told.
+      if (!this.hasBegun || this.#giveUp) throw err
+      return this.#failed({ kind: 'failure', reason: 'lost', status: 502, message: 'The engine stopped half-way.' })
+    }
+  }
+
+  fail(failure: Failure): void {
+    const answer = lastAnswer(failure)
+    this.#relay(answer, failure.retryAfterMs)
+    this.#end('failed', answer.status, answer.errorCode, answer.usage)
+  }
+
+  dropped(): void {
+    const reason = this.#giveUp ?? 'drain'
+    // Cancelled before the first byte: nothing was spent that we know of, and the gateway may have cancelled this
+    // attempt for another, whose result must not find this one's in its place.
+    const silent = reason === 'superseded' || reason === 'lost' || (reason === 'cancelled' && !this.hasBegun)
+    if (silent) this.#onEnd(undefined)
+    else if (reason === 'cancelled') this.#end('cancelled', 499, 'client_closed', this.#usageSoFar())
+    else this.#abort(reason)
+  }
+
+  #abort(reason: keyof typeof errors): void {
+    const { code, message, status } = errors[reason]
+    this.#reply.send({ type: 'error', status, code, message, ...(status === 503 ? { retryAfterMs: 1_000 } : {}) })
+    this.#end('failed', status, code, this.hasBegun ? this.#usageSoFar() : noUsage)
+  }
+
+  #whole(answer: Answer | Failure): AttemptEnd {
+    if (answer.kind === 'failure') return answer
+    const succeeded = answer.status < 300
+    if (succeeded) this.#learn(answer.usage)
+    this.#relay(answer, undefined)
+    this.#end(succeeded ? 'succeeded' : 'failed', answer.status, answer.errorCode, answer.usage)
+    return { kind: 'ended', usage: succeeded ? answer.usage : null }
+  }
+
+  #streamed(events: EventStream): AttemptEnd {
+    const usage = events.usage ?? this.#usageSoFar()
+    this.#learn(usage)
+    this.#reply.send({ type: 'end', usage: events.usage ?? null })
+    this.#end('succeeded', 200, null, usage)
+    return { kind: 'ended', usage }
+  }
+
+  /** Before the first byte another attempt may follow; after it the client is told, and that is the end. */
+  #failed(failure: Failure): AttemptEnd {
+    if (!this.hasBegun) return failure
+    const { message, status } = failure
+    this.#reply.send({ type: 'error', status, code: 'engine_error', message })
+    this.#end('failed', status, 'engine_error', this.#usageSoFar())
+    return { kind: 'ended', usage: null }
+  }
+
+  #relay(answer: Answer, retryAfterMs: number | undefined): void {
+    const { body, contentType, status, usage } = answer
+    this.#markFirstByte()
+    this.#reply.send({ type: 'head', status, contentType, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) })
+    this.#reply.send({ type: 'data', text: body.toString() })
+    this.#reply.send({ type: 'end', usage: status < 300 ? usage : null })
+  }
+
+  #markFirstByte(): void {
+    this.#firstByteMs ??= this.#tools.clock.now()
+  }
+
+  #learn(usage: Usage): void {
+    this.#tools.limits.learn(this.#tools.clock.now() - (this.#startedMs ?? 0), usage)
+  }
+
+  /** What was used by a stream that did not come to its usage chunk: the prompt as estimated, a token per event. */
+  #usageSoFar(): Usage {
+    const events = this.#events
+    if (events?.usage) return events.usage
+    return { ...noUsage, promptTokens: estimatePromptTokens(this.bytes), completionTokens: events?.chunks ?? 0 }
+  }
+
+  #end(outcome: RequestResult['outcome'], statusCode: number, errorCode: string | null, usage: Usage): void {
+    const { clock, metrics, provider, throughput } = this.#tools
+    const { job } = this
+    const nowMs = clock.now()
+    const labels = { model: job.model, provider: provider(), quantization: '' }
+    metrics.requests.inc({ ...labels, lane: job.lane, outcome })
+    throughput.add(usage)
+    const startedMs = this.#startedMs ?? nowMs
+    const firstTokenMs = this.#firstByteMs === undefined ? null : Math.max(0, Math.round(this.#firstByteMs - startedMs))
+    if (job.stream && firstTokenMs !== null) metrics.ttft.observe(labels, firstTokenMs / 1000)
+    this.#onEnd({
+      requestId: job.requestId,
+      tenantId: job.tenantId,
+      apiKeyId: job.apiKeyId,
+      batchId: null,
+      line: null,
+      chunk: null,
+      customId: null,
+      endpoint: job.endpoint,
+      model: job.model,
+      pool: job.pool,
+      lane: job.lane,
+      attempt: job.attempt,
+      outcome,
+      statusCode,
+      errorCode,
+      usage,
+      queuedMs: Math.max(0, Math.round(startedMs - job.acceptedAtMs)),
+      firstTokenMs,
+      durationMs: Math.max(0, Math.round(nowMs - startedMs)),
+      finishedAtMs: nowMs,
+    })
+  }
+}

@@ -1,0 +1,94 @@
+import type { Lane, RequestJob, WorkJob } from '@forebay/contracts'
+import type { Running } from '@forebay/kernel'
+import type { JobReceiver, LeasedJob } from '@forebay/queue-core'
+import type { ReplyBus } from '@forebay/reply-bus'
+import { settleDone } from '../settle-done.ts'
+import type { WorkerTools } from '../tools.ts'
+import { type GiveUp, type LiveEnd, LiveRequest } from './live-request.ts'
+import { makeReplySender } from './reply-sender.ts'
+
+/** Runs the real-time requests this worker holds. */
+export class LiveRunner implements Running {
+  readonly #tools: WorkerTools
+  readonly #bus: Pick<ReplyBus, 'send'>
+  readonly #held = new Map<LiveRequest, Promise<void>>()
+  readonly #newest = new Map<string, LiveRequest>()
+  #stopBeat: (() => void) | undefined
+  #serial = 0
+
+  constructor(options: { tools: WorkerTools; bus: Pick<ReplyBus, 'send'> }) {
+    this.#tools = options.tools
+    this.#bus = options.bus
+  }
+
+  /** Starts the heartbeat of the replies. Safe to repeat. */
+  start(): void {
+    this.#stopBeat ??= this.#tools.clock.every(250, () => {
+      for (const request of this.#newest.values()) request.keepAlive()
+    })
+  }
+
+  /** Requests of a lane that are not ended. */
+  onHand(lane: Lane): number {
+    let count = 0
+    for (const request of this.#newest.values()) if (request.lane === lane) count++
+    return count
+  }
+
+  /** Takes a request on, replies, and settles its job once its result is stored. */
+  onJob(leased: LeasedJob<RequestJob>, receiver: Pick<JobReceiver<WorkJob>, 'settle'>): void {
+    const { clock, logger, flusher, dispatcher, onFree } = this.#tools
+    const { job, lost } = leased
+    this.#newest.get(job.requestId)?.abandon('superseded')
+    const reply = makeReplySender({ bus: this.#bus, job, clock, logger })
+    let onEnd: (end: LiveEnd) => void = () => {}
+    const ended = new Promise<LiveEnd>((resolve) => {
+      onEnd = resolve
+    })
+    const id = `${job.requestId}:${++this.#serial}`
+    const request = new LiveRequest({ id, job, tools: this.#tools, reply, onEnd })
+    reply.send({ type: 'accepted', workerId: this.#tools.workerId })
+    const untilDeadline = job.deadlineMs - clock.now()
+    const cancelDeadline = clock.after(Math.max(0, untilDeadline), () => request.abandon('deadline'))
+    // What the client has begun to see goes on here: elsewhere it could only start from the beginning.
+    const onLost = () => {
+      if (!request.hasBegun) request.abandon('lost')
+    }
+    lost.addEventListener('abort', onLost, { once: true })
+    const run = async () => {
+      const result = await ended
+      cancelDeadline()
+      lost.removeEventListener('abort', onLost)
+      if (this.#newest.get(job.requestId) === request) this.#newest.delete(job.requestId)
+      if (result) await flusher.add({ result, line: null })
+      await settleDone({ receiver, leased, clock, logger })
+      this.#held.delete(request)
+      onFree()
+    }
+    this.#newest.set(job.requestId, request)
+    this.#held.set(request, run())
+    if (untilDeadline > 0) dispatcher.submit(request)
+    else request.abandon('deadline')
+  }
+
+  /** The client left, or its gateway gave this attempt up. Ids and attempts not held here are ignored. */
+  cancel(requestId: string, attempt: number): void {
+    const request = this.#newest.get(requestId)
+    if (request?.job.attempt === attempt) request.abandon('cancelled')
+  }
+
+  /** Gives up every request for which `which` holds. */
+  abandonAll(reason: GiveUp, which: (request: LiveRequest) => boolean = () => true): void {
+    for (const request of [...this.#newest.values()]) if (which(request)) request.abandon(reason)
+  }
+
+  /** Resolves when every job held now is settled. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#held.values())
+  }
+
+  async stop(): Promise<void> {
+    this.#stopBeat?.()
+    this.#stopBeat = undefined
+  }
+}

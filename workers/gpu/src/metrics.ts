@@ -1,0 +1,69 @@
+import { Counter, Gauge, Histogram, type Registry } from '@forebay/kernel'
+
+/** A worker's metrics. */
+export interface WorkerMetrics {
+  readonly active: Gauge
+  readonly requests: Counter
+  readonly ttft: Histogram
+  readonly batchSize: Histogram
+  readonly inFlight: Gauge
+  readonly waiting: Gauge
+  readonly tokensInFlight: Gauge
+  readonly tokensMax: Gauge
+  readonly admitted: Histogram
+  readonly retries: Counter
+  readonly flushSeconds: Histogram
+  readonly unflushed: Gauge
+  readonly engineUp: Gauge
+}
+
+/** Registers the metrics; a name that the process already has is kept as it is and ours goes unregistered. */
+export function makeWorkerMetrics(registry: Registry): WorkerMetrics {
+  const own = (name: string, help: string) => ({
+    name,
+    help,
+    registers: registry.getSingleMetric(name) ? [] : [registry],
+  })
+  const powers = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
+  const model = ['model', 'provider', 'quantization']
+  return {
+    active: new Gauge({ ...own('llm_active_requests', 'requests at the engine'), labelNames: ['provider'] }),
+    requests: new Counter({
+      ...own('llm_requests_total', 'requests that ended at this worker'),
+      labelNames: [...model, 'lane', 'outcome'],
+    }),
+    ttft: new Histogram({
+      ...own('ttft_seconds', 'time from the engine call to the first byte, of streams'),
+      labelNames: model,
+      buckets: [0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8],
+    }),
+    batchSize: new Histogram({
+      ...own('batch_size', 'requests running together at the engine when one more starts'),
+      buckets: powers,
+    }),
+    inFlight: new Gauge({
+      ...own('forebay_worker_in_flight', 'requests at the engine by lane'),
+      labelNames: ['lane'],
+    }),
+    waiting: new Gauge({
+      ...own('forebay_worker_waiting', 'requests in this worker that wait for a seat, by lane'),
+      labelNames: ['lane'],
+    }),
+    tokensInFlight: new Gauge(own('forebay_worker_budget_tokens_used', 'estimated tokens in flight at the engine')),
+    tokensMax: new Gauge(own('forebay_worker_budget_tokens_max', 'token budget of the engine; 0 while unknown')),
+    admitted: new Histogram({
+      ...own('forebay_worker_admitted_requests', 'requests let in at one go'),
+      buckets: powers,
+    }),
+    retries: new Counter({
+      ...own('forebay_worker_retries_total', 'attempts at the engine that were made again, by reason'),
+      labelNames: ['reason'],
+    }),
+    flushSeconds: new Histogram({
+      ...own('forebay_worker_flush_seconds', 'time to store a part and its result event'),
+      buckets: [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5, 30],
+    }),
+    unflushed: new Gauge(own('forebay_worker_unflushed_results', 'results not yet accepted by the results queue')),
+    engineUp: new Gauge(own('forebay_worker_engine_up', '1 while the engine answers and makes tokens')),
+  }
+}

@@ -1,0 +1,188 @@
+import type { BlobStore } from '@forebay/blobs'
+import { blobKeys, type ChunkNote, type RequestResult, type ResultEvent } from '@forebay/contracts'
+import { backoffMs, type Clock, describeError, type Logger, newId, type Running } from '@forebay/kernel'
+import type { JobSender } from '@forebay/queue-core'
+import type { WorkerMetrics } from '../metrics.ts'
+
+/** A result on its way out; `line` is its line of the output or error file, null for a real-time request. */
+export interface FinishedRequest {
+  readonly result: Omit<RequestResult, 'bytes'>
+  readonly line: Buffer | null
+}
+
+interface Pending {
+  readonly finished: FinishedRequest | undefined
+  readonly note: ChunkNote | undefined
+  readonly resolve: () => void
+}
+
+interface Group {
+  readonly tenantId: string
+  readonly batchId: string | null
+  pending: Pending[]
+  cancelTimer: (() => void) | undefined
+}
+
+/**
+ * Stores results: per batch (and for all real-time requests together) one part and one result event at most every
+ * 250 ms or 64 results. Trades a little latency for far fewer objects and messages. What cannot be stored is tried
+ * again until it can; the caller holds its job until then, so a crash loses nothing.
+ */
+export class ResultFlusher implements Running {
+  readonly #options: ResultFlusherOptions
+  readonly #groups = new Map<string, Group>()
+  readonly #flushes = new Set<Promise<void>>()
+  readonly #stopping = new AbortController()
+  #unflushed = 0
+
+  constructor(options: ResultFlusherOptions) {
+    this.#options = options
+  }
+
+  /** Results and notes not yet accepted by the results queue. */
+  get unflushed(): number {
+    return this.#unflushed
+  }
+
+  /** Resolves once the results queue has accepted the result; never rejects. Unresolved if stopped before. */
+  add(finished: FinishedRequest): Promise<void> {
+    const { tenantId, batchId } = finished.result
+    return this.#push({ tenantId, batchId }, { finished, note: undefined })
+  }
+
+  /** Sends a chunk's note with the next event of its batch. Resolves as `add`. */
+  note(tenantId: string, note: ChunkNote): Promise<void> {
+    return this.#push({ tenantId, batchId: note.batchId }, { finished: undefined, note })
+  }
+
+  /** Flushes all there is, waiting no longer than `withinMs` for it, then gives the rest up: its jobs run again. */
+  async drain(withinMs: number): Promise<void> {
+    const limit = new AbortController()
+    const stored = async () => {
+      for (;;) {
+        for (const group of this.#groups.values()) this.#flush(group)
+        if (this.#flushes.size === 0) return
+        await Promise.all(this.#flushes)
+      }
+    }
+    await Promise.race([stored(), this.#options.clock.sleep(withinMs, limit.signal).catch(() => undefined)])
+    limit.abort()
+    await this.stop()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    for (const group of this.#groups.values()) group.cancelTimer?.()
+    await Promise.all(this.#flushes)
+    if (this.#unflushed > 0) {
+      this.#options.logger.warn({ unflushed: this.#unflushed }, 'stopped with results unstored; their jobs run again')
+    }
+  }
+
+  #push(where: { tenantId: string; batchId: string | null }, item: Omit<Pending, 'resolve'>): Promise<void> {
+    return new Promise((resolve) => {
+      const key = where.batchId ?? ''
+      const group = this.#groups.get(key) ?? { ...where, pending: [], cancelTimer: undefined }
+      this.#groups.set(key, group)
+      group.pending.push({ ...item, resolve })
+      this.#unflushed++
+      this.#options.metrics.unflushed.set(this.#unflushed)
+      if (group.pending.length >= this.#options.resultsMax) this.#flush(group)
+      else {
+        group.cancelTimer ??= this.#options.clock.after(this.#options.intervalMs, () => {
+          group.cancelTimer = undefined
+          this.#flush(group)
+        })
+      }
+    })
+  }
+
+  #flush(group: Group): void {
+    group.cancelTimer?.()
+    group.cancelTimer = undefined
+    this.#groups.delete(group.batchId ?? '')
+    while (group.pending.length > 0) {
+      const items = group.pending.splice(0, this.#options.resultsMax)
+      const flush = this.#store(group, items).finally(() => this.#flushes.delete(flush))
+      this.#flushes.add(flush)
+    }
+  }
+
+  async #store(group: Group, items: readonly Pending[]): Promise<void> {
+    const { clock, metrics, pool, sender, workerId } = this.#options
+    const startedMs = clock.now()
+    const part = partOf(group, items, startedMs)
+    const event: ResultEvent = {
+      v: 1,
+      kind: 'results',
+      id: newId('event_', startedMs),
+      workerId,
+      pool,
+      sentAtMs: startedMs,
+      partKey: part.key,
+      results: part.results,
+      chunks: items.flatMap((item) => (item.note ? [item.note] : [])),
+    }
+    const { key } = part
+    if (key !== null && !(await this.#untilDone('part', () => this.#options.blobs.put(key, part.bytes)))) return
+    const sent = await this.#untilDone('result event', async () => {
+      const [answer] = await sender.send([{ id: event.id, job: event }])
+      if (answer && !answer.ok) throw answer.error
+    })
+    if (!sent) return
+    metrics.flushSeconds.observe((clock.now() - startedMs) / 1000)
+    this.#unflushed -= items.length
+    metrics.unflushed.set(this.#unflushed)
+    for (const item of items) item.resolve()
+  }
+
+  /** Tries until it succeeds; false when stopped before. */
+  async #untilDone(what: string, store: () => Promise<unknown>): Promise<boolean> {
+    const { clock, logger } = this.#options
+    for (let tries = 1; ; tries++) {
+      try {
+        await store()
+        return true
+      } catch (err) {
+        const retryMs = backoffMs(tries, { firstMs: 100, maxMs: 5_000 })
+        logger.warn({ what, retryMs, error: describeError(err) }, 'results could not be stored')
+        try {
+          await clock.sleep(retryMs, this.#stopping.signal)
+        } catch {
+          return false
+        }
+      }
+    }
+  }
+}
+
+/** What a ResultFlusher needs. */
+export interface ResultFlusherOptions {
+  blobs: Pick<BlobStore, 'put'>
+  sender: JobSender<ResultEvent>
+  clock: Clock
+  logger: Logger
+  metrics: WorkerMetrics
+  workerId: string
+  pool: string
+  intervalMs: number
+  resultsMax: number
+}
+
+function partOf(group: Group, items: readonly Pending[], nowMs: number) {
+  const lines: Buffer[] = []
+  const results: RequestResult[] = []
+  let offset = 0
+  for (const { finished } of items) {
+    if (!finished) continue
+    const { line, result } = finished
+    // The place of the line without its line feed.
+    results.push({ ...result, bytes: line && { offset, length: line.length - 1 } })
+    if (!line) continue
+    lines.push(line)
+    offset += line.length
+  }
+  const { batchId, tenantId } = group
+  const key = batchId !== null && lines.length > 0 ? blobKeys.part(tenantId, batchId, newId('part_', nowMs)) : null
+  return { key, bytes: Buffer.concat(lines), results }
+}

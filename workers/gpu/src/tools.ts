@@ -1,0 +1,26 @@
+import type { Clock, Logger } from '@forebay/kernel'
+import type { Batcher } from './batcher/batcher.ts'
+import type { RequestDispatcher } from './dispatcher.ts'
+import type { EngineClient } from './engine/engine-client.ts'
+import type { TimeLimits } from './engine/time-limits.ts'
+import type { WorkerMetrics } from './metrics.ts'
+import type { ResultFlusher } from './results/result-flusher.ts'
+import type { Throughput } from './throughput.ts'
+
+/** What both runners of a worker share. */
+export interface WorkerTools {
+  readonly workerId: string
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: WorkerMetrics
+  readonly client: Pick<EngineClient, 'call' | 'stream'>
+  readonly batcher: Pick<Batcher, 'estimate'>
+  readonly dispatcher: RequestDispatcher
+  readonly limits: TimeLimits
+  readonly flusher: ResultFlusher
+  readonly throughput: Throughput
+  /** Provider label of metrics: the engine's kind. */
+  readonly provider: () => string
+  /** A job ended: room for another. */
+  readonly onFree: () => void
+}

@@ -1,0 +1,34 @@
+/** Times and sizes that hardly anyone needs to change; tests shorten them. */
+export interface WorkerTuning {
+  /** Least wait for a whole answer, however short it should be. */
+  answerFloorMs: number
+  /** Longest silence within an answer that has begun. */
+  idleMs: number
+  /** An engine with work that makes no token for so long is wedged. */
+  stallMs: number
+  /** Work waits so long for an engine that is down before it is handed back. */
+  downGraceMs: number
+  /** A part and its result event are stored at most so often, or at so many results. */
+  flushMs: number
+  flushResults: number
+  /** Above so many results not stored, no more jobs are pulled. */
+  unflushedMax: number
+  announceMs: number
+  /** Bytes of batch lines held at once. */
+  bytesMax: number
+  /** Added to the drain for storing the last results and settling. */
+  lastFlushMs: number
+}
+
+export const defaultTuning: WorkerTuning = {
+  answerFloorMs: 60_000,
+  idleMs: 30_000,
+  stallMs: 30_000,
+  downGraceMs: 10_000,
+  flushMs: 250,
+  flushResults: 64,
+  unflushedMax: 2_048,
+  announceMs: 2_000,
+  bytesMax: 256 * 1024 * 1024,
+  lastFlushMs: 3_000,
+}

@@ -1,0 +1,285 @@
+import { hostname } from 'node:os'
+import type { BlobStore } from '@forebay/blobs'
+import type { Config } from '@forebay/config'
+import {
+  type ChunkJob,
+  type Lane,
+  lanes,
+  queueName,
+  type RequestJob,
+  resultEventSchema,
+  type WorkJob,
+  workJobSchema,
+} from '@forebay/contracts'
+import { type Clock, describeError, type Logger, newId, type Registry, type Running } from '@forebay/kernel'
+import {
+  type BodyStore,
+  JobReceiver,
+  LanePuller,
+  type LeasedJob,
+  makeJobSender,
+  makeJsonCodec,
+} from '@forebay/queue-core'
+import type { QueueProvider } from '@forebay/queue-port'
+import type { ReplyBus } from '@forebay/reply-bus'
+import { makeBatcher } from './batcher/batcher.ts'
+import { ChunkRunner } from './chunk/chunk-runner.ts'
+import { RequestDispatcher } from './dispatcher.ts'
+import { defaultInFlight } from './engine/detect-engine.ts'
+import { openEngineClient } from './engine/engine-client.ts'
+import { EngineMonitor, type EngineState } from './engine/engine-monitor.ts'
+import { makeTimeLimits } from './engine/time-limits.ts'
+import { LiveRunner } from './live/live-runner.ts'
+import { makeWorkerMetrics } from './metrics.ts'
+import { ResultFlusher } from './results/result-flusher.ts'
+import { makeThroughput } from './throughput.ts'
+import type { WorkerTools } from './tools.ts'
+import { defaultTuning, type WorkerTuning } from './tuning.ts'
+
+// A chunk delivered again is only handed back and a request has its deadline: neither should end as a dead letter.
+const deliveriesMax = 100
+
+/** What a worker needs. It holds no database credentials: a zombie can at most send a result that loses. */
+export interface WorkerOptions {
+  config: Config
+  clock: Clock
+  logger: Logger
+  registry: Registry
+  blobs: BlobStore
+  queues: QueueProvider
+  bus: ReplyBus
+  engine: { url: string; apiKey?: string | undefined }
+  tuning?: Partial<WorkerTuning>
+}
+
+/** A running worker. */
+export interface Worker extends Running {
+  readonly workerId: string
+  /** Undefined when it can work, else what is wrong. */
+  trouble(): string | undefined
+}
+
+/**
+ * Starts a worker: it pulls the lanes of its pool, feeds one engine through the batcher, and stores the results. The
+ * engine need not be up yet. `stop` drains: what runs may finish within `config.drainMs`, the rest is handed back.
+ */
+export async function startWorker(options: WorkerOptions): Promise<Worker> {
+  const { blobs, bus, clock, config, logger, queues } = options
+  const tuning = { ...defaultTuning, ...options.tuning }
+  const workerId = newId(`worker_${hostname().slice(0, 24)}_`, clock.now())
+  const metrics = makeWorkerMetrics(options.registry)
+  const seatsMax = config.engineInFlight ?? defaultInFlight('vllm')
+  const { idleMs } = tuning
+  const client = openEngineClient({ ...options.engine, connections: seatsMax + 8, idleMs, clock })
+  const batcher = makeBatcher({
+    ceiling: config.engineInFlight ?? defaultInFlight('openai'),
+    realtimeSeats: config.realtimeSeats,
+  })
+  const flusher = new ResultFlusher({
+    blobs,
+    sender: makeJobSender({
+      driver: queues.queue(queueName(config.pool, 'results')),
+      codec: makeJsonCodec(resultEventSchema),
+      clock,
+    }),
+    clock,
+    logger,
+    metrics,
+    workerId,
+    pool: config.pool,
+    intervalMs: tuning.flushMs,
+    resultsMax: tuning.flushResults,
+  })
+  let draining = false
+  let wake = () => {}
+  const monitor: EngineMonitor = new EngineMonitor({
+    client,
+    clock,
+    logger,
+    inFlight: () => sum(dispatcher.counts.inFlight),
+    stallMs: tuning.stallMs,
+    onSample: (sample) => dispatcher.observe(sample),
+    onChange: (state) => onEngine(state),
+  })
+  const dispatcher = new RequestDispatcher({
+    batcher,
+    clock,
+    logger,
+    metrics,
+    attempts: config.requestAttempts,
+    isEngineUp: () => monitor.state.up,
+    onTrouble: (why) => monitor.report(why),
+    onFree: () => wake(),
+  })
+  const throughput = makeThroughput(clock.now())
+  const provider = () => (monitor.state.up ? monitor.state.profile.kind : 'unknown')
+  const limits = makeTimeLimits({ floorMs: tuning.answerFloorMs })
+  const onFree = () => wake()
+  const tools: WorkerTools = {
+    workerId,
+    clock,
+    logger,
+    metrics,
+    client,
+    batcher,
+    dispatcher,
+    limits,
+    flusher,
+    throughput,
+    provider,
+    onFree,
+  }
+  const chunks = new ChunkRunner({ tools, blobs, chunkLeaseMs: config.chunkLeaseMs, bytesMax: tuning.bytesMax })
+  const live = new LiveRunner({ tools, bus })
+
+  let cancelGrace = () => {}
+  const onEngine = (state: EngineState) => {
+    metrics.engineUp.set(state.up ? 1 : 0)
+    cancelGrace()
+    if (state.up) {
+      batcher.setCeiling(config.engineInFlight ?? defaultInFlight(state.profile.kind))
+      dispatcher.pump()
+    } else {
+      // Refused connections have ended by themselves; a silent or wedged engine would hold them for ever.
+      if (state.why === 'silent' || state.why === 'wedged') dispatcher.cutAll()
+      cancelGrace = clock.after(tuning.downGraceMs, () => {
+        chunks.returnAll('engine down', { abort: true })
+        live.abandonAll('engine down')
+      })
+    }
+    wake()
+    void announce()
+  }
+
+  const receivers = new Map<Lane, JobReceiver<WorkJob>>()
+  const bodies = bodyStore(blobs)
+  for (const lane of lanes) {
+    receivers.set(
+      lane,
+      new JobReceiver({
+        driver: queues.queue(queueName(config.pool, lane)),
+        codec: makeJsonCodec(workJobSchema),
+        clock,
+        logger,
+        leaseMs: config.queueLeaseMs,
+        maxAttempts: deliveriesMax,
+        bodies,
+      }),
+    )
+  }
+  const want = (lane: Lane): number => {
+    if (draining || !monitor.state.up || flusher.unflushed > tuning.unflushedMax) return 0
+    const { ceiling } = dispatcher.counts
+    const onHand = chunks.onHand(lane) + live.onHand(lane)
+    if (lane === 'realtime') return Math.max(1, ceiling - onHand)
+    return Math.max(0, Math.ceil((2 * ceiling - onHand) / config.chunkRequests))
+  }
+  const puller = new LanePuller<WorkJob>({
+    clock,
+    logger,
+    lanes: [...receivers].map(([lane, receiver]) => ({
+      name: queueName(config.pool, lane),
+      receiver,
+      want: () => want(lane),
+      onJob: (leased) => {
+        if (leased.job.kind === 'chunk') chunks.onJob(leased as LeasedJob<ChunkJob>, receiver)
+        else live.onJob(leased as LeasedJob<RequestJob>, receiver)
+      },
+    })),
+  })
+  wake = () => puller.wake()
+
+  async function announce(): Promise<void> {
+    const { ceiling, inFlight, tokens, tokensMax, waiting } = dispatcher.counts
+    for (const lane of lanes) {
+      metrics.inFlight.set({ lane }, inFlight[lane])
+      metrics.waiting.set({ lane }, waiting[lane])
+    }
+    metrics.active.set({ provider: provider() }, sum(inFlight))
+    metrics.tokensInFlight.set(tokens)
+    metrics.tokensMax.set(tokensMax ?? 0)
+    if (sum(inFlight) > 0) metrics.batchSize.observe(sum(inFlight))
+    const { state } = monitor
+    const announcement = {
+      workerId,
+      pool: config.pool,
+      engine: provider(),
+      engineUrl: withoutCredentials(options.engine.url),
+      models: state.up ? state.profile.models : [],
+      healthy: state.up,
+      draining,
+      inFlight,
+      inFlightMax: ceiling,
+      tokensPerSecond: throughput.measure(clock.now()),
+      atMs: clock.now(),
+    }
+    await bus.announce(announcement).catch((err: unknown) => {
+      logger.debug({ error: describeError(err) }, 'worker could not be announced')
+    })
+  }
+
+  const stopControl = await bus.onControl((message) => {
+    if (message.type === 'cancel-request') live.cancel(message.requestId, message.attempt)
+    else chunks.cancelBatch(message.batchId)
+  })
+  const stopAnnouncing = clock.every(tuning.announceMs, () => void announce())
+  chunks.start()
+  live.start()
+  monitor.start()
+  puller.start()
+
+  async function within(ms: number, work: Promise<unknown>): Promise<void> {
+    const limit = new AbortController()
+    await Promise.race([work, clock.sleep(ms, limit.signal).catch(() => undefined)])
+    limit.abort()
+  }
+
+  async function drain(): Promise<void> {
+    draining = true
+    void announce()
+    const pulling = puller.stop()
+    chunks.returnAll('drain', { abort: false })
+    const idle = async () => {
+      await pulling
+      chunks.returnAll('drain', { abort: false })
+      await Promise.all([chunks.idle(), live.idle()])
+    }
+    await within(config.drainMs, idle())
+    chunks.returnAll('drain', { abort: true })
+    live.abandonAll('drain')
+    await within(tuning.lastFlushMs, idle())
+    await flusher.drain(tuning.lastFlushMs)
+    cancelGrace()
+    stopAnnouncing()
+    await stopControl()
+    await Promise.all([chunks.stop(), live.stop(), monitor.stop()])
+    dispatcher.stop()
+    await within(tuning.lastFlushMs, Promise.all([...receivers.values()].map((receiver) => receiver.stop())))
+    await client.stop()
+    logger.info({ workerId }, 'worker stopped')
+  }
+  let stopped: Promise<void> | undefined
+  return {
+    workerId,
+    trouble: () => (monitor.state.up ? bus.trouble() : `the engine is ${monitor.state.why}`),
+    stop: () => (stopped ??= drain()),
+  }
+}
+
+function bodyStore(blobs: BlobStore): BodyStore {
+  const keyOf = (key: string) => `queue/${key}`
+  return {
+    put: async (key, body) => void (await blobs.put(keyOf(key), body)),
+    get: async (key) => blobs.readRange(keyOf(key), 0, (await blobs.size(keyOf(key))) ?? 0),
+    delete: (key) => blobs.delete(keyOf(key)),
+  }
+}
+
+function sum(perLane: Record<Lane, number>): number {
+  return perLane.realtime + perLane.standard + perLane.batch
+}
+
+function withoutCredentials(url: string): string {
+  const { host, pathname, protocol } = new URL(url)
+  return `${protocol}//${host}${pathname.replace(/\/$/, '')}`
+}
