@@ -1,0 +1,76 @@
+import { describeError } from '@forebay/kernel'
+import { Command, CommanderError } from 'commander'
+import pc from 'picocolors'
+import type { Cli } from './command.ts'
+import { addBatchCommands } from './commands/batch.ts'
+import { addDocsCommands } from './commands/docs.ts'
+import { addFilesCommands } from './commands/files.ts'
+import { addKeysCommands } from './commands/keys.ts'
+import { addModelsCommand } from './commands/models.ts'
+import { addSetupCommands } from './commands/setup.ts'
+import { addUsageCommand } from './commands/usage.ts'
+import { addWebhooksCommands } from './commands/webhooks.ts'
+import type { Surroundings } from './context.ts'
+import { type ExitCode, exitCodes, Failure } from './failure.ts'
+
+const exitCodeHelp = `
+Data goes to stdout, messages to stderr. With --json a command prints one JSON value, a list being an array;
+results, errors and content stay the JSONL they are.
+
+Exit codes: 0 fine; 1 other trouble; 2 wrong usage; 3 the batch finished, some lines failed; 4 the batch failed,
+expired or was cancelled; 5 key refused; 6 quota or rate limit; 7 the gateway cannot be reached; 130 Ctrl-C.`
+
+/** Runs one command line to its end and answers the exit code; never throws. */
+export async function runCli(argv: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
+  const cli: Cli = { surroundings, exitCode: exitCodes.ok }
+  const json = argv.includes('--json')
+  try {
+    await makeProgram(cli).parseAsync(argv, { from: 'user' })
+    return cli.exitCode
+  } catch (err) {
+    if (err instanceof CommanderError) return err.exitCode === 0 ? exitCodes.ok : exitCodes.usage
+    const failure = surroundings.interrupted.aborted ? surroundings.interrupted.reason : err
+    const { message, code, param, exitCode } =
+      failure instanceof Failure ? failure : new Failure(exitCodes.other, describeError(failure))
+    if (json) surroundings.stderr.write(`${JSON.stringify({ error: { message, code, param } })}\n`)
+    else {
+      const details = [code, param && `param ${param}`].filter(Boolean).join(', ')
+      const text = `${message}${details ? ` (${details})` : ''}`
+      surroundings.stderr.write(`${pc.createColors(surroundings.stderr.isTTY === true).red('error:')} ${text}\n`)
+    }
+    return exitCode
+  }
+}
+
+function makeProgram(cli: Cli): Command {
+  const { stdout, stderr } = cli.surroundings
+  const program = new Command('forebay')
+    .description('Run batches and documents through Forebay.')
+    .option('--url <url>', 'where the gateway is; FOREBAY_URL when not given')
+    .option('--api-key <key>', 'the API key; FOREBAY_API_KEY when not given')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'before',
+      `Examples:
+  forebay batch submit requests.jsonl --wait
+  forebay docs submit 'docs/**/*.md' --model llama-3.1-8b --prompt 'Summarise: {{text}}'
+  forebay usage --group-by model
+`,
+    )
+    .addHelpText('after', exitCodeHelp)
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: (text) => stdout.write(text),
+      writeErr: (text) => stderr.write(text),
+    })
+    .exitOverride()
+  addBatchCommands(program, cli)
+  addDocsCommands(program, cli)
+  addFilesCommands(program, cli)
+  addKeysCommands(program, cli)
+  addWebhooksCommands(program, cli)
+  addUsageCommand(program, cli)
+  addModelsCommand(program, cli)
+  addSetupCommands(program, cli)
+  return program
+}
