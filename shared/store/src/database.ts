@@ -37,6 +37,9 @@ export function openDatabase(options: {
     max: options.connectionsMax ?? 8,
     application_name: options.applicationName ?? 'forebay',
     connectionTimeoutMillis: 10_000,
+    // A server that vanished without closing its sockets must not hold a caller for ever.
+    query_timeout: 60_000,
+    keepAlive: true,
   })
   pool.on('error', (err) => logger.warn({ reason: describeError(err) }, 'idle database connection lost'))
   let stopped: Promise<void> | undefined
@@ -134,7 +137,7 @@ function asForebayError(err: unknown): unknown {
   const unreachable =
     /^(08|57P|53)/.test(code) ||
     /^E[A-Z]+$/.test(code) ||
-    /terminated|timeout exceeded|Connection ended|not queryable/i.test(err.message)
+    /terminated|timeout exceeded|read timeout|Connection ended|not queryable/i.test(err.message)
   if (!unreachable) return err
   return new ForebayError('unavailable', 'The database cannot be reached right now. Please retry.', {
     cause: err,
