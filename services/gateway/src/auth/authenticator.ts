@@ -1,0 +1,114 @@
+import { type Clock, describeError, ForebayError, type Logger, type Running } from '@forebay/kernel'
+import { type Database, hashApiKey, type KeyRole } from '@forebay/store'
+import { LRUCache } from 'lru-cache'
+
+/** Who calls, as their key says: the tenant is never taken from anywhere else. */
+export interface Caller {
+  keyId: string
+  tenantId: string
+  role: KeyRole
+  requestsPerMinute: number | null
+  tokensPerMinute: number | null
+}
+
+const keptMs = 5_000
+const usedEveryMs = 60_000
+
+/**
+ * Finds the caller of a key. What the database said, also that there is no such key, is kept for 5 s: a revoked key
+ * works no longer than that. When a key was last used is written once a minute, for all keys at once.
+ */
+export class Authenticator implements Running {
+  readonly #db: Database
+  readonly #clock: Clock
+  readonly #logger: Logger
+  readonly #known = new LRUCache<string, { caller: Promise<Caller | undefined>; atMs: number }>({ max: 10_000 })
+  #used = new Set<string>()
+  #stopTimer: (() => void) | undefined
+
+  constructor(options: { db: Database; clock: Clock; logger: Logger }) {
+    this.#db = options.db
+    this.#clock = options.clock
+    this.#logger = options.logger
+  }
+
+  start(): void {
+    this.#stopTimer ??= this.#clock.every(usedEveryMs, () => void this.#writeUsed())
+  }
+
+  /** Throws `invalid_api_key` (401) for a header without a valid key, `unavailable` when the database cannot tell. */
+  async authenticate(authorization: string | undefined): Promise<Caller> {
+    const key = /^Bearer\s+(\S+)\s*$/i.exec(authorization ?? '')?.[1]
+    if (key === undefined) {
+      throw new ForebayError(
+        'invalid_api_key',
+        "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
+      )
+    }
+    const caller = await this.#find(key)
+    if (!caller) {
+      throw new ForebayError(
+        'invalid_api_key',
+        `Incorrect API key provided: ${mask(key)}. Ask whoever runs this server for a valid one.`,
+      )
+    }
+    this.#used.add(caller.keyId)
+    return caller
+  }
+
+  async stop(): Promise<void> {
+    this.#stopTimer?.()
+    this.#stopTimer = undefined
+    await this.#writeUsed()
+  }
+
+  #find(key: string): Promise<Caller | undefined> {
+    const hash = hashApiKey(key)
+    const name = hash.toString('base64')
+    const now = this.#clock.now()
+    const known = this.#known.get(name)
+    if (known && now - known.atMs < keptMs && now >= known.atMs) return known.caller
+    const caller = this.#look(hash)
+    this.#known.set(name, { caller, atMs: now })
+    caller.catch(() => this.#known.delete(name))
+    return caller
+  }
+
+  async #look(hash: Buffer): Promise<Caller | undefined> {
+    const rows = await this.#db.query<{
+      id: string
+      tenant_id: string
+      role: KeyRole
+      requests_per_minute: number | null
+      tokens_per_minute: number | null
+    }>(
+      `SELECT k.id, k.tenant_id, k.role, t.requests_per_minute, t.tokens_per_minute
+       FROM api_keys k JOIN tenants t ON t.id = k.tenant_id
+       WHERE k.hash = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())`,
+      [hash],
+    )
+    const row = rows[0]
+    return (
+      row && {
+        keyId: row.id,
+        tenantId: row.tenant_id,
+        role: row.role,
+        requestsPerMinute: row.requests_per_minute,
+        tokensPerMinute: row.tokens_per_minute,
+      }
+    )
+  }
+
+  async #writeUsed(): Promise<void> {
+    const ids = [...this.#used]
+    if (ids.length === 0) return
+    this.#used = new Set()
+    await this.#db
+      .query('UPDATE api_keys SET last_used_at = now() WHERE id = ANY($1)', [ids])
+      .catch((err: unknown) => this.#logger.warn({ reason: describeError(err) }, 'last use of keys not written'))
+  }
+}
+
+function mask(key: string): string {
+  return key.length < 12 ? '*'.repeat(key.length) : `${key.slice(0, 3)}${'*'.repeat(8)}${key.slice(-4)}`
+}

@@ -1,0 +1,138 @@
+import { type BatchError, type BatchStatus, batchStatuses } from '@forebay/contracts'
+import type { Row } from '@forebay/store'
+import { z } from 'zod'
+import { seconds } from '../http/list-page.ts'
+
+/** A row of `batches`. */
+export interface BatchRow extends Row {
+  id: string
+  tenant_id: string
+  endpoint: string
+  input_file_id: string
+  completion_window: string
+  metadata: Record<string, string> | null
+  request_hash: Buffer | null
+  status: BatchStatus
+  model: string | null
+  pool: string | null
+  lane: string
+  errors: BatchError[] | null
+  output_file_id: string | null
+  error_file_id: string | null
+  total: number
+  completed: number
+  failed: number
+  prompt_tokens: number
+  cached_tokens: number
+  completion_tokens: number
+  reasoning_tokens: number
+  cost_nano: number
+  est_tokens: number
+  created_at: Date
+  expires_at: Date
+  in_progress_at: Date | null
+  finalizing_at: Date | null
+  completed_at: Date | null
+  failed_at: Date | null
+  expired_at: Date | null
+  cancelling_at: Date | null
+  cancelled_at: Date | null
+}
+
+const time = z.number().int().nullable()
+
+/** OpenAI's Batch object; what is Forebay's own lies under `forebay`. */
+export const batchSchema = z
+  .object({
+    id: z.string(),
+    object: z.literal('batch'),
+    endpoint: z.string(),
+    model: z.string().nullable(),
+    errors: z
+      .object({
+        object: z.literal('list'),
+        data: z.array(
+          z.object({
+            code: z.string(),
+            message: z.string(),
+            param: z.string().nullable(),
+            line: z.number().int().nullable(),
+          }),
+        ),
+      })
+      .nullable(),
+    input_file_id: z.string(),
+    completion_window: z.string(),
+    status: z.enum(batchStatuses),
+    output_file_id: z.string().nullable(),
+    error_file_id: z.string().nullable(),
+    created_at: z.number().int(),
+    in_progress_at: time,
+    expires_at: z.number().int(),
+    finalizing_at: time,
+    completed_at: time,
+    failed_at: time,
+    expired_at: time,
+    cancelling_at: time,
+    cancelled_at: time,
+    request_counts: z.object({ total: z.number().int(), completed: z.number().int(), failed: z.number().int() }),
+    usage: z.object({
+      input_tokens: z.number().int(),
+      input_tokens_details: z.object({ cached_tokens: z.number().int() }),
+      output_tokens: z.number().int(),
+      output_tokens_details: z.object({ reasoning_tokens: z.number().int() }),
+      total_tokens: z.number().int(),
+    }),
+    metadata: z.record(z.string(), z.string()).nullable(),
+    forebay: z
+      .object({
+        lane: z.string(),
+        pool: z.string().nullable(),
+        est_tokens: z.number().int().describe('Prompt and output tokens planned; 0 before validation ended'),
+        cost_nano: z.number().int().describe('Charged so far, in billionths of the currency'),
+        currency: z.string(),
+      })
+      .describe('Not part of the OpenAI API'),
+  })
+  .meta({ id: 'Batch' })
+
+/** A batch as the API shows it: absent values are null, never ''. */
+export function batchObject(row: BatchRow): z.infer<typeof batchSchema> {
+  return {
+    id: row.id,
+    object: 'batch',
+    endpoint: row.endpoint,
+    model: row.model,
+    errors: row.errors && row.errors.length > 0 ? { object: 'list', data: row.errors } : null,
+    input_file_id: row.input_file_id,
+    completion_window: row.completion_window,
+    status: row.status,
+    output_file_id: row.output_file_id,
+    error_file_id: row.error_file_id,
+    created_at: seconds(row.created_at),
+    in_progress_at: seconds(row.in_progress_at),
+    expires_at: seconds(row.expires_at),
+    finalizing_at: seconds(row.finalizing_at),
+    completed_at: seconds(row.completed_at),
+    failed_at: seconds(row.failed_at),
+    expired_at: seconds(row.expired_at),
+    cancelling_at: seconds(row.cancelling_at),
+    cancelled_at: seconds(row.cancelled_at),
+    request_counts: { total: row.total, completed: row.completed, failed: row.failed },
+    usage: {
+      input_tokens: row.prompt_tokens,
+      input_tokens_details: { cached_tokens: row.cached_tokens },
+      output_tokens: row.completion_tokens,
+      output_tokens_details: { reasoning_tokens: row.reasoning_tokens },
+      total_tokens: row.prompt_tokens + row.completion_tokens,
+    },
+    metadata: row.metadata,
+    forebay: {
+      lane: row.lane,
+      pool: row.pool,
+      est_tokens: row.est_tokens,
+      cost_nano: row.cost_nano,
+      currency: 'USD',
+    },
+  }
+}

@@ -1,0 +1,158 @@
+import {
+  type Control,
+  queueName,
+  type ReplyFrame,
+  type RequestJob,
+  type WorkJob,
+  workJobSchema,
+} from '@forebay/contracts'
+import { type Clock, describeError, ForebayError, type Logger, newId, type Running } from '@forebay/kernel'
+import { type JobSender, makeJobSender, makeJsonCodec } from '@forebay/queue-core'
+import type { QueueProvider } from '@forebay/queue-port'
+import type { ReplyBus } from '@forebay/reply-bus'
+import { LRUCache } from 'lru-cache'
+import type { GatewayMetrics } from '../metrics.ts'
+import { LiveCall } from './live-call.ts'
+
+/** A request to run: the job without what the attempts set. */
+export type LiveRequest = Omit<RequestJob, 'v' | 'kind' | 'attempt' | 'replyTo' | 'acceptedAtMs' | 'deadlineMs'>
+
+const checkEveryMs = 250
+
+/** This gateway's calls under way, its one inbox on the reply bus, and the clock that watches over them. */
+export class LiveCalls implements Running {
+  readonly #options: {
+    bus: ReplyBus
+    queues: QueueProvider
+    clock: Clock
+    logger: Logger
+    metrics: GatewayMetrics
+    requestTimeoutMs: number
+    poolHeardMs: (pool: string) => number
+  }
+  readonly #inbox: string
+  readonly #calls = new Map<string, LiveCall>()
+  readonly #senders = new Map<string, Promise<JobSender<WorkJob>>>()
+  /** When an attempt that nobody waits for was last told to stop, so that its many frames cause few notices. */
+  readonly #told = new LRUCache<string, number>({ max: 1_000 })
+  #stopListening: (() => Promise<void>) | undefined
+  #stopTimer: (() => void) | undefined
+
+  constructor(options: {
+    bus: ReplyBus
+    queues: QueueProvider
+    clock: Clock
+    logger: Logger
+    metrics: GatewayMetrics
+    /** Longest a call may take. */
+    requestTimeoutMs: number
+    /** When a live worker of a pool was last heard of. */
+    poolHeardMs: (pool: string) => number
+  }) {
+    this.#options = options
+    this.#inbox = newId('gw-', options.clock.now())
+  }
+
+  async start(): Promise<void> {
+    this.#stopListening ??= await this.#options.bus.receive(this.#inbox, (frame) => this.#onFrame(frame))
+    this.#stopTimer ??= this.#options.clock.every(checkEveryMs, () => this.#check())
+  }
+
+  /** Puts the request on its pool's queue and answers the call that collects its reply. Throws `unavailable` when the queue cannot be reached. */
+  async open(request: LiveRequest): Promise<LiveCall> {
+    const { clock, metrics, requestTimeoutMs } = this.#options
+    const nowMs = clock.now()
+    const deadlineMs = nowMs + requestTimeoutMs
+    const { requestId, pool } = request
+    const send = (attempt: number) =>
+      this.#send({ v: 1, kind: 'request', ...request, attempt, replyTo: this.#inbox, acceptedAtMs: nowMs, deadlineMs })
+    const call: LiveCall = new LiveCall({
+      requestId,
+      pool,
+      nowMs,
+      deadlineMs,
+      actions: {
+        send: (attempt) => void send(attempt).catch((err: unknown) => call.fail(err)),
+        cancel: (attempt) => this.#tell({ type: 'cancel-request', requestId, attempt }),
+        lost: (attempt, reason) => {
+          metrics.liveLost.inc({ reason })
+          this.#options.logger.warn({ requestId, attempt, pool, reason }, 'attempt of a live request lost')
+        },
+      },
+    })
+    this.#calls.set(requestId, call)
+    metrics.liveInFlight.set(this.#calls.size)
+    try {
+      await send(1)
+    } catch (err) {
+      this.close(call)
+      throw err
+    }
+    return call
+  }
+
+  /** Forgets a call; one that is not over is cancelled. */
+  close(call: LiveCall): void {
+    call.cancel(new ForebayError('client_closed', 'The client closed the connection.'))
+    this.#calls.delete(call.requestId)
+    this.#options.metrics.liveInFlight.set(this.#calls.size)
+  }
+
+  /** Fails every call under way, so that its client is told. */
+  failAll(reason: ForebayError): void {
+    for (const call of this.#calls.values()) call.cancel(reason)
+  }
+
+  async stop(): Promise<void> {
+    this.#stopTimer?.()
+    this.#stopTimer = undefined
+    this.failAll(new ForebayError('unavailable', 'The server is shutting down. Please retry.', { retryAfterMs: 1000 }))
+    await this.#stopListening?.()
+    this.#stopListening = undefined
+  }
+
+  #onFrame(frame: ReplyFrame): void {
+    const nowMs = this.#options.clock.now()
+    if (this.#calls.get(frame.requestId)?.take(frame, nowMs)) return
+    if (frame.type === 'end' || frame.type === 'error') return
+    const name = `${frame.requestId}.${frame.attempt}`
+    if (nowMs - (this.#told.get(name) ?? Number.NEGATIVE_INFINITY) < 1_000) return
+    this.#told.set(name, nowMs)
+    this.#tell({ type: 'cancel-request', requestId: frame.requestId, attempt: frame.attempt })
+  }
+
+  #check(): void {
+    const nowMs = this.#options.clock.now()
+    for (const call of this.#calls.values()) call.check(nowMs, this.#options.poolHeardMs(call.pool))
+  }
+
+  #tell(message: Control): void {
+    this.#options.bus
+      .control(message)
+      .catch((err: unknown) => this.#options.logger.warn({ reason: describeError(err) }, 'cancel not sent'))
+  }
+
+  async #send(job: RequestJob): Promise<void> {
+    const name = queueName(job.pool, job.lane)
+    const sender = await this.#senderOf(name)
+    const [result] = await sender.send([{ id: `${job.requestId}.${job.attempt}`, job, fairnessKey: job.tenantId }])
+    if (result?.ok) return
+    if (result?.error.code === 'queue_too_large') {
+      throw new ForebayError('payload_too_large', 'The body of your request is larger than the queue takes.')
+    }
+    throw new ForebayError('unavailable', 'The queue cannot be reached right now. Please retry.', {
+      cause: result?.error,
+      retryAfterMs: 1000,
+    })
+  }
+
+  #senderOf(name: string): Promise<JobSender<WorkJob>> {
+    const known = this.#senders.get(name)
+    if (known) return known
+    const driver = this.#options.queues.queue(name)
+    const opened = driver.ensure().then(() => makeJobSender({ driver, codec: makeJsonCodec(workJobSchema) }))
+    this.#senders.set(name, opened)
+    opened.catch(() => this.#senders.delete(name))
+    return opened
+  }
+}

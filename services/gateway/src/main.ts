@@ -1,0 +1,31 @@
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { openBlobs } from '@forebay/blobs'
+import { loadConfig, required } from '@forebay/config'
+import { makeLogger, makeRegistry, runProcess, stopAll, systemClock } from '@forebay/kernel'
+import { openQueues } from '@forebay/queue-select'
+import { openReplyBus } from '@forebay/reply-bus'
+import { openDatabase } from '@forebay/store'
+import { startGateway } from './start-gateway.ts'
+
+const { config } = loadConfig(process.env)
+const logger = makeLogger({ process: 'gateway', level: config.logLevel })
+const clock = systemClock
+
+await runProcess({
+  logger,
+  start: async () => {
+    const databaseUrl = required(config, 'databaseUrl', 'the gateway')
+    const redisUrl = required(config, 'redisUrl', 'a gateway in a process of its own')
+    const registry = makeRegistry({ process: 'gateway' })
+    const db = openDatabase({ url: databaseUrl, logger, applicationName: 'forebay-gateway', connectionsMax: 16 })
+    const blobUrl = config.blobUrl ?? pathToFileURL(resolve(config.dataDir, 'blobs')).href
+    const blobs = openBlobs({ url: blobUrl })
+    const bus = openReplyBus({ url: redisUrl, logger })
+    const url = config.queueUrl ?? databaseUrl
+    const queues = await openQueues({ url, clock, logger, leaseMs: config.queueLeaseMs })
+    const gateway = await startGateway({ config, clock, logger, registry, db, blobs, queues, bus })
+    logger.info({ url: gateway.url, port: gateway.port }, 'gateway listens')
+    return { stop: () => stopAll([gateway, { stop: () => queues.close() }, bus, db]) }
+  },
+})

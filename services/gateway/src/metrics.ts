@@ -1,0 +1,61 @@
+import { Counter, Gauge, Histogram, type Registry } from '@forebay/kernel'
+
+const latencySeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600]
+
+/** The gateway's metrics. */
+export function makeGatewayMetrics(registry: Registry) {
+  const registers = [registry]
+  return {
+    httpSeconds: new Histogram({
+      name: 'forebay_http_request_duration_seconds',
+      help: 'Time from a request until its answer is written',
+      labelNames: ['method', 'route', 'status'],
+      buckets: latencySeconds,
+      registers,
+    }),
+    firstByteSeconds: new Histogram({
+      name: 'forebay_live_first_byte_seconds',
+      help: 'Time from a real-time request until the first byte of its answer',
+      labelNames: ['endpoint'],
+      buckets: latencySeconds,
+      registers,
+    }),
+    liveSeconds: new Histogram({
+      name: 'forebay_live_duration_seconds',
+      help: 'Time from a real-time request until its answer is whole',
+      labelNames: ['endpoint', 'outcome'],
+      buckets: latencySeconds,
+      registers,
+    }),
+    liveInFlight: new Gauge({
+      name: 'forebay_live_in_flight',
+      help: 'Real-time requests accepted and not yet answered',
+      registers,
+    }),
+    liveLost: new Counter({
+      name: 'forebay_live_attempts_lost_total',
+      help: 'Attempts of real-time requests that were given up, by reason',
+      labelNames: ['reason'],
+      registers,
+    }),
+    rateLimited: new Counter({
+      name: 'forebay_rate_limited_total',
+      help: 'Requests refused by a rate limit, by limit',
+      labelNames: ['limit'],
+      registers,
+    }),
+    limiterErrors: new Counter({
+      name: 'forebay_limiter_errors_total',
+      help: 'Requests let through because the limiter could not be reached',
+      registers,
+    }),
+    uploadedBytes: new Counter({
+      name: 'forebay_uploaded_bytes_total',
+      help: 'Bytes of files uploaded',
+      registers,
+    }),
+  }
+}
+
+/** The gateway's metrics. */
+export type GatewayMetrics = ReturnType<typeof makeGatewayMetrics>

@@ -1,0 +1,95 @@
+import { ForebayError, newId } from '@forebay/kernel'
+import type { Queryable } from '@forebay/store'
+import { callerOf } from '../../auth/require-caller.ts'
+import { type BatchRow, batchObject, batchSchema } from '../../batches/batch-object.ts'
+import { batchRequestSchema, hashBatchRequest } from '../../batches/batch-request.ts'
+import { parseCompletionWindow } from '../../batches/completion-window.ts'
+import { visibleFile } from '../../files/find-file.ts'
+import type { Route } from '../../gateway-deps.ts'
+
+/** POST /v1/batches. With an Idempotency-Key, the same request gives the same batch however often it comes. */
+export const createBatch: Route = (app, { clock, db, limits }) => {
+  app.route({
+    method: 'POST',
+    url: '/v1/batches',
+    schema: { tags: ['Batches'], summary: 'Create a batch', body: batchRequestSchema, response: { 200: batchSchema } },
+    handler: async (request) => {
+      const caller = callerOf(request)
+      const { tenantId } = caller
+      const body = request.body
+      const key = idempotencyKey(request.headers['idempotency-key'])
+      const hash = hashBatchRequest(body)
+      if (key !== null) {
+        const known = await findByKey(db, tenantId, key)
+        if (known) return batchObject(sameRequest(known, hash))
+      }
+      await limits.admitBatch(caller)
+      const windowMs = parseCompletionWindow(body.completion_window) ?? 0
+      const row = await db.tx(async (tx) => {
+        await checkInput(tx, tenantId, body.input_file_id)
+        const [created] = await tx.query<BatchRow>(
+          `INSERT INTO batches (id, tenant_id, api_key_id, endpoint, input_file_id, completion_window, metadata,
+             output_expires_after_seconds, idempotency_key, request_hash, expires_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now() + $11 * interval '1 millisecond')
+           ON CONFLICT (tenant_id, idempotency_key) DO NOTHING RETURNING *`,
+          [
+            newId('batch_', clock.now()),
+            tenantId,
+            caller.keyId,
+            body.endpoint,
+            body.input_file_id,
+            body.completion_window,
+            body.metadata ? JSON.stringify(body.metadata) : null,
+            body.output_expires_after?.seconds ?? null,
+            key,
+            hash,
+            windowMs,
+          ],
+        )
+        if (created) await tx.query("SELECT pg_notify('forebay_batches', $1)", [created.id])
+        return created
+      })
+      if (row) return batchObject(row)
+      // A twin with the same key was first; its row is committed, for the insert waited for it.
+      const twin = key === null ? undefined : await findByKey(db, tenantId, key)
+      if (!twin) throw new Error('the batch row was not inserted')
+      return batchObject(sameRequest(twin, hash))
+    },
+  })
+}
+
+function idempotencyKey(header: string | string[] | undefined): string | null {
+  if (header === undefined) return null
+  if (typeof header === 'string' && /^[\x21-\x7e][\x20-\x7e]{0,254}$/.test(header)) return header
+  throw new ForebayError('invalid_value', "Invalid 'Idempotency-Key': expected 1 to 255 printable ASCII characters.")
+}
+
+async function findByKey(db: Queryable, tenantId: string, key: string): Promise<BatchRow | undefined> {
+  const rows = await db.query<BatchRow>('SELECT * FROM batches WHERE tenant_id = $1 AND idempotency_key = $2', [
+    tenantId,
+    key,
+  ])
+  return rows[0]
+}
+
+function sameRequest(row: BatchRow, hash: Buffer): BatchRow {
+  if (row.request_hash?.equals(hash)) return row
+  const text = `This Idempotency-Key was used for another request, which created ${row.id}. Use a new key for a new request.`
+  throw new ForebayError('idempotency_mismatch', text)
+}
+
+async function checkInput(tx: Queryable, tenantId: string, fileId: string): Promise<void> {
+  const [file] = await tx.query<{ purpose: string }>(
+    `SELECT purpose FROM files WHERE id = $1 AND tenant_id = $2 AND ${visibleFile} FOR SHARE`,
+    [fileId, tenantId],
+  )
+  const param = 'input_file_id'
+  if (!file) {
+    const text = `Cannot find file ${fileId}, or organization ${tenantId} does not have access to it.`
+    throw new ForebayError('invalid_request', text, { param })
+  }
+  if (file.purpose !== 'batch') {
+    const text = `Invalid input file: ${fileId} has the purpose '${file.purpose}'. Upload it with the purpose 'batch'.`
+    throw new ForebayError('invalid_request', text, { param })
+  }
+}

@@ -1,0 +1,65 @@
+import type { Route } from '../gateway-deps.ts'
+import { cancelBatch } from './cancel-batch/handler.ts'
+import { createBatch } from './create-batch/handler.ts'
+import { createChatCompletion } from './create-chat-completion/handler.ts'
+import { createCompletion } from './create-completion/handler.ts'
+import { createEmbedding } from './create-embedding/handler.ts'
+import { createKey } from './create-key/handler.ts'
+import { createPrice } from './create-price/handler.ts'
+import { createTenant } from './create-tenant/handler.ts'
+import { createWebhook } from './create-webhook/handler.ts'
+import { deleteFile } from './delete-file/handler.ts'
+import { deleteKey } from './delete-key/handler.ts'
+import { deleteWebhook } from './delete-webhook/handler.ts'
+import { getBatch } from './get-batch/handler.ts'
+import { getFile } from './get-file/handler.ts'
+import { getFileContent } from './get-file-content/handler.ts'
+import { getModel } from './get-model/handler.ts'
+import { getUsage } from './get-usage/handler.ts'
+import { listBatchRequests } from './list-batch-requests/handler.ts'
+import { listBatches } from './list-batches/handler.ts'
+import { listFiles } from './list-files/handler.ts'
+import { listKeys } from './list-keys/handler.ts'
+import { listModels } from './list-models/handler.ts'
+import { listPrices } from './list-prices/handler.ts'
+import { listTenants } from './list-tenants/handler.ts'
+import { listWebhooks } from './list-webhooks/handler.ts'
+import { showHealth } from './show-health/handler.ts'
+import { uploadFile } from './upload-file/handler.ts'
+
+/** Routes that need no key. */
+export const openRoutes: readonly Route[] = [showHealth]
+
+/** Routes for any key, within its tenant. */
+export const userRoutes: readonly Route[] = [
+  uploadFile,
+  listFiles,
+  getFile,
+  getFileContent,
+  deleteFile,
+  createBatch,
+  listBatches,
+  getBatch,
+  cancelBatch,
+  listBatchRequests,
+  listModels,
+  getModel,
+  getUsage,
+  createWebhook,
+  listWebhooks,
+  deleteWebhook,
+]
+
+/** Routes for keys with the role admin, across tenants. */
+export const adminRoutes: readonly Route[] = [
+  createKey,
+  listKeys,
+  deleteKey,
+  createTenant,
+  listTenants,
+  createPrice,
+  listPrices,
+]
+
+/** Routes whose body is passed on to an engine. */
+export const liveRoutes: readonly Route[] = [createChatCompletion, createCompletion, createEmbedding]

@@ -1,0 +1,110 @@
+import type { AddressInfo } from 'node:net'
+import type { BlobStore } from '@forebay/blobs'
+import type { Config } from '@forebay/config'
+import { type Clock, ForebayError, type Logger, type Registry, type Running } from '@forebay/kernel'
+import type { QueueProvider } from '@forebay/queue-port'
+import type { ReplyBus } from '@forebay/reply-bus'
+import type { Database } from '@forebay/store'
+import { buildApp } from './app.ts'
+import { Authenticator } from './auth/authenticator.ts'
+import { findTrouble } from './find-trouble.ts'
+import { openCountingWindows } from './limits/counting-windows.ts'
+import { makeTenantLimits } from './limits/tenant-limits.ts'
+import { LiveCalls } from './live/live-calls.ts'
+import { ModelDirectory } from './live/model-directory.ts'
+import { makeGatewayMetrics } from './metrics.ts'
+
+/** A gateway that listens. */
+export interface Gateway extends Running {
+  readonly url: string
+  readonly port: number
+}
+
+/**
+ * Starts the HTTP API. `stop` takes no new requests, lets those under way finish for up to `config.drainMs`, then
+ * fails the rest; the database, queues, blobs and bus given stay open.
+ */
+export async function startGateway(options: {
+  config: Config
+  clock: Clock
+  logger: Logger
+  registry: Registry
+  db: Database
+  blobs: BlobStore
+  queues: QueueProvider
+  bus: ReplyBus
+}): Promise<Gateway> {
+  const { config, clock, logger, registry, db, blobs, queues, bus } = options
+  const metrics = makeGatewayMetrics(registry)
+  const authenticator = new Authenticator({ db, clock, logger })
+  const models = new ModelDirectory({ db, bus, clock, logger })
+  const windows = openCountingWindows({
+    redisUrl: config.redisUrl,
+    logger,
+    onError: () => metrics.limiterErrors.inc(),
+  })
+  const calls = new LiveCalls({
+    bus,
+    queues,
+    clock,
+    logger,
+    metrics,
+    requestTimeoutMs: config.requestTimeoutMs,
+    poolHeardMs: (pool) => models.lastHeardMs(pool),
+  })
+  const { requestsPerMinute, tokensPerMinute } = config
+  const limits = makeTenantLimits({ windows, clock, metrics, requestsPerMinute, tokensPerMinute })
+  const trouble = () => findTrouble({ db, blobs, queues, bus, clock, pool: config.pool })
+  let stopping = false
+  const app = await buildApp(
+    { config, clock, logger, registry, metrics, db, blobs, authenticator, limits, models, calls, trouble },
+    { stopping: () => stopping },
+  )
+
+  const stop = async () => {
+    stopping = true
+    const drained = new AbortController()
+    const closed = app.close().finally(() => drained.abort())
+    await clock.sleep(config.drainMs, drained.signal).then(
+      async () => {
+        logger.warn({ drainMs: config.drainMs }, 'requests under way are cut off')
+        calls.failAll(
+          new ForebayError('unavailable', 'The server is shutting down. Please retry.', { retryAfterMs: 1000 }),
+        )
+        // A moment for what they are told to reach their clients.
+        await clock.sleep(250, drained.signal).catch(() => {})
+        app.server.closeAllConnections()
+      },
+      () => {},
+    )
+    await closed
+    await calls.stop()
+    await models.stop()
+    await authenticator.stop()
+    await windows.stop()
+  }
+
+  try {
+    await models.start()
+    await calls.start()
+    authenticator.start()
+    await app.listen({ host: config.host, port: config.port })
+  } catch (err) {
+    await stop()
+    throw asListenError(err, config)
+  }
+  const { port } = app.server.address() as AddressInfo
+  const host = config.host === '0.0.0.0' || config.host === '::' ? '127.0.0.1' : config.host
+  let stopped: Promise<void> | undefined
+  return { port, url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`, stop: () => (stopped ??= stop()) }
+}
+
+function asListenError(err: unknown, config: Config): unknown {
+  const code = err instanceof Error && 'code' in err ? err.code : undefined
+  if (code !== 'EADDRINUSE' && code !== 'EACCES' && code !== 'EADDRNOTAVAIL') return err
+  return new ForebayError(
+    'config_invalid',
+    `The gateway cannot listen on ${config.host}:${config.port} (${code}). Choose another PORT or HOST, or 0 for a free port.`,
+    { cause: err },
+  )
+}
