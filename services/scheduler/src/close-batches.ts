@@ -1,0 +1,91 @@
+import type { BlobStore } from '@forebay/blobs'
+import { blobKeys } from '@forebay/contracts'
+import { describeError, type Logger } from '@forebay/kernel'
+import type { ReplyBus } from '@forebay/reply-bus'
+import type { Database, Row } from '@forebay/store'
+
+/**
+ * Closes batches: from then on results commits nothing more to them, and they wait to be finalised. Complete ones when
+ * their last request is recorded; expired ones at their deadline; cancelled ones when no worker holds a chunk any more
+ * or the grace is over. Each in a statement of its own, so that any replica may do it at any time.
+ */
+export class BatchCloser {
+  readonly #options: CloserOptions
+  readonly #told = new Set<string>()
+
+  constructor(options: CloserOptions) {
+    this.#options = options
+  }
+
+  /** True when a batch was closed. */
+  async run(): Promise<boolean> {
+    await this.#tellCancelled()
+    const complete = await this.#close('completed', `status = 'in_progress' AND completed + failed = total`)
+    const expired = await this.#close('expired', `status IN ('validating', 'in_progress') AND expires_at <= now()`)
+    const cancelled = await this.#close('cancelled', `status = 'cancelling' AND ${this.#isQuiet()}`)
+    for (const id of expired) {
+      // A hint only: workers know the deadline of what they hold.
+      await this.#options.bus.control({ type: 'cancel-batch', batchId: id }).catch(() => {})
+    }
+    return complete.length + expired.length + cancelled.length > 0
+  }
+
+  #isQuiet(): string {
+    const graceMs = Math.floor(this.#options.cancelGraceMs)
+    return `(cancelling_at + ${graceMs} * interval '1 millisecond' <= now() OR NOT EXISTS (
+      SELECT 1 FROM chunks c LEFT JOIN chunk_progress p ON p.batch_id = c.batch_id AND p.chunk = c.index
+      WHERE c.batch_id = batches.id AND c.status = 'released'
+        AND coalesce(p.done, 0) < c.entries AND coalesce(p.returned_attempt, 0) < c.attempt))`
+  }
+
+  async #close(finalStatus: 'completed' | 'expired' | 'cancelled', condition: string): Promise<string[]> {
+    const { db, logger } = this.#options
+    const open = `closed_at IS NULL AND ${condition}`
+    const due = await db.query<{ id: string }>(`SELECT id FROM batches WHERE ${open} ORDER BY id`)
+    const closed: string[] = []
+    for (const { id } of due) {
+      const rows = await db.query(
+        `UPDATE batches SET closed_at = now(), final_status = $2,
+           status = CASE WHEN status = 'cancelling' THEN status ELSE 'finalizing' END,
+           finalizing_at = CASE WHEN status = 'cancelling' THEN NULL ELSE now() END,
+           claimed_by = NULL, claimed_until = NULL
+         WHERE id = $1 AND ${open} RETURNING id`,
+        [id, finalStatus],
+      )
+      if (rows.length === 0) continue
+      closed.push(id)
+      logger.info({ batchId: id, finalStatus }, 'batch closed')
+    }
+    return closed
+  }
+
+  /** Tells the workers of each cancel once: by a blob that lasts, and by the bus for those that run lines of it now. */
+  async #tellCancelled(): Promise<void> {
+    const { db, blobs, bus, logger } = this.#options
+    const rows = await db.query<Row & { id: string; tenantId: string }>(
+      `SELECT id, tenant_id AS "tenantId" FROM batches WHERE status = 'cancelling' AND closed_at IS NULL`,
+    )
+    const open = new Set(rows.map((row) => row.id))
+    for (const id of this.#told) if (!open.has(id)) this.#told.delete(id)
+    for (const { id, tenantId } of rows) {
+      if (this.#told.has(id)) continue
+      try {
+        await blobs.put(blobKeys.cancelled(tenantId, id), new Uint8Array())
+        await bus.control({ type: 'cancel-batch', batchId: id })
+        this.#told.add(id)
+      } catch (err) {
+        logger.warn({ batchId: id, reason: describeError(err) }, 'workers not told of a cancel')
+      }
+    }
+  }
+}
+
+/** What closing needs. */
+export interface CloserOptions {
+  db: Database
+  blobs: BlobStore
+  bus: ReplyBus
+  logger: Logger
+  /** How long after a cancel requests under way may finish. */
+  cancelGraceMs: number
+}

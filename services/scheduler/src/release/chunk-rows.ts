@@ -1,0 +1,106 @@
+import type { Queryable, Row } from '@forebay/store'
+import { epochMs } from '../batch-row.ts'
+import type { OutChunk } from './judge-chunk.ts'
+
+/** A released chunk as stored. */
+export interface OutChunkRow extends Row, OutChunk {
+  batchId: string
+  index: number
+  estTokens: number
+}
+
+/** A chunk to send: released in this attempt. */
+export interface ReleasedChunk extends Row {
+  batchId: string
+  index: number
+  firstEntry: number
+  entries: number
+  estTokens: number
+  attempt: number
+}
+
+interface Pairs {
+  batchId: string
+  index: number
+}
+
+/** A chunk's name within this process. */
+export const chunkKey = (chunk: Pairs) => `${chunk.batchId}.${chunk.index}`
+
+const pairs = (chunks: readonly Pairs[]) => [chunks.map((c) => c.batchId), chunks.map((c) => c.index)]
+
+/** Every chunk released and not done, of batches that are not closed. */
+export async function outChunks(db: Queryable): Promise<OutChunkRow[]> {
+  return db.query<OutChunkRow>(
+    `SELECT c.batch_id AS "batchId", c.index, c.entries, c.est_tokens AS "estTokens", c.attempt,
+       ${epochMs('c.released_at')} AS "releasedAtMs", coalesce(p.done, 0) AS done,
+       ${epochMs('p.last_seen_at')} AS "lastSeenAtMs", coalesce(p.returned_attempt, 0) AS "returnedAttempt"
+     FROM batches b JOIN chunks c ON c.batch_id = b.id AND c.status = 'released'
+     LEFT JOIN chunk_progress p ON p.batch_id = c.batch_id AND p.chunk = c.index
+     WHERE b.status IN ('in_progress', 'cancelling') AND b.closed_at IS NULL`,
+  )
+}
+
+/** The next planned chunks, at most `limit` of each batch. */
+export async function plannedChunks(
+  db: Queryable,
+  batchIds: readonly string[],
+  limit: number,
+): Promise<(Row & { batchId: string; index: number; estTokens: number; attempt: number })[]> {
+  return db.query(
+    `SELECT c.batch_id AS "batchId", c.index, c.est_tokens AS "estTokens", c.attempt
+     FROM unnest($1::text[]) AS b (id), LATERAL (
+       SELECT * FROM chunks WHERE batch_id = b.id AND status = 'planned' ORDER BY index LIMIT $2) AS c
+     ORDER BY c.batch_id, c.index`,
+    [batchIds, limit],
+  )
+}
+
+/** Of these chunks, those whose requests all have an audit row: done, whatever their progress row says. */
+export async function finishedChunks(db: Queryable, chunks: readonly Pairs[]): Promise<Pairs[]> {
+  return db.query<Pairs & Row>(
+    `SELECT c.batch_id AS "batchId", c.index FROM unnest($1::text[], $2::int[]) AS t (batch_id, index)
+     JOIN chunks c ON c.batch_id = t.batch_id AND c.index = t.index
+     WHERE c.entries <= (SELECT count(*) FROM requests r WHERE r.batch_id = c.batch_id AND r.chunk = c.index)`,
+    pairs(chunks),
+  )
+}
+
+/** Marks chunks done, whatever they were. */
+export async function markDone(db: Queryable, chunks: readonly Pairs[]): Promise<void> {
+  await db.query(
+    `UPDATE chunks c SET status = 'done' FROM unnest($1::text[], $2::int[]) AS t (batch_id, index)
+     WHERE c.batch_id = t.batch_id AND c.index = t.index`,
+    pairs(chunks),
+  )
+}
+
+/** Moves chunks into their next attempt. The jobs are sent after the commit: a job without its attempt on record could run twice. */
+export async function markReleased(db: Queryable, chunks: readonly Pairs[]): Promise<ReleasedChunk[]> {
+  return db.query<ReleasedChunk>(
+    `UPDATE chunks c SET status = 'released', attempt = c.attempt + 1, released_at = now()
+     FROM unnest($1::text[], $2::int[]) AS t (batch_id, index)
+     WHERE c.batch_id = t.batch_id AND c.index = t.index AND c.status <> 'done'
+     RETURNING c.batch_id AS "batchId", c.index, c.first_entry AS "firstEntry", c.entries,
+       c.est_tokens AS "estTokens", c.attempt`,
+    pairs(chunks),
+  )
+}
+
+/** Takes back releases whose jobs did not reach the broker. */
+export async function markPlanned(db: Queryable, chunks: readonly ReleasedChunk[]): Promise<void> {
+  await db.query(
+    `UPDATE chunks c SET status = 'planned' FROM unnest($1::text[], $2::int[], $3::int[]) AS t (batch_id, index, attempt)
+     WHERE c.batch_id = t.batch_id AND c.index = t.index AND c.attempt = t.attempt AND c.status = 'released'`,
+    [...pairs(chunks), chunks.map((c) => c.attempt)],
+  )
+}
+
+/** The lines of a chunk that have an audit row. */
+export async function finishedLines(db: Queryable, chunk: Pairs): Promise<Set<number>> {
+  const rows = await db.query<{ line: number }>('SELECT line FROM requests WHERE batch_id = $1 AND chunk = $2', [
+    chunk.batchId,
+    chunk.index,
+  ])
+  return new Set(rows.map((row) => row.line))
+}

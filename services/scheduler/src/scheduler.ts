@@ -1,0 +1,125 @@
+import type { BlobStore } from '@forebay/blobs'
+import type { Config } from '@forebay/config'
+import { type Clock, type Logger, newId, type Registry, type Running, stopAll } from '@forebay/kernel'
+import type { QueueProvider } from '@forebay/queue-port'
+import type { ReplyBus } from '@forebay/reply-bus'
+import type { Database, Row } from '@forebay/store'
+import { type ClaimedWork, type ClaimKind, workOnClaim } from './claim.ts'
+import { BatchCloser } from './close-batches.ts'
+import { finaliseClaimed } from './finalise/finalise-claimed.ts'
+import { makeSchedulerMetrics, type SchedulerMetrics } from './metrics.ts'
+import { ModelBook } from './models.ts'
+import { planClaimed } from './plan-claimed.ts'
+import { PollLoop } from './poll-loop.ts'
+import { DepthBook } from './release/depth-book.ts'
+import { LaneWatch } from './release/lane-watch.ts'
+import { ReleaseRounds } from './release/round.ts'
+import { makeSendChunks } from './release/send-chunks.ts'
+import { sweep } from './sweep.ts'
+
+/** What the scheduler runs on. */
+export interface SchedulerOptions {
+  config: Config
+  clock: Clock
+  logger: Logger
+  registry: Registry
+  db: Database
+  blobs: BlobStore
+  queues: QueueProvider
+  bus: ReplyBus
+}
+
+const pollMs = 1000
+const gapMs = 25
+const sweepMs = 60_000
+const claimMs = 15_000
+const retryMs = 3000
+// A second planner takes small files only, so that they do not wait for a large one.
+const smallFileBytes = 8 * 1024 * 1024
+
+/**
+ * Starts a scheduler: plans batches, releases their chunks, finds the lost, closes and finalises batches, sweeps what
+ * expired. Any number may run on one database. Outages are retried with back-off. `stop` returns when nothing of it
+ * runs; batches it was planning or finalising are free for others at once.
+ */
+export async function startScheduler(options: SchedulerOptions): Promise<Running> {
+  const { clock, logger, db, blobs, queues, bus, config } = options
+  const metrics = makeSchedulerMetrics(options.registry)
+  const models = new ModelBook({ clock })
+  const depths = new DepthBook({ queues, clock, logger, staleMs: 3 * pollMs })
+  const watch = new LaneWatch({ depths, chunkLeaseMs: config.chunkLeaseMs })
+  const send = makeSendChunks({ db, blobs, queues, clock, logger })
+  const rounds = new ReleaseRounds({ db, logger, metrics, watch, models, send })
+  const closer = new BatchCloser({ db, blobs, bus, logger, cancelGraceMs: config.cancelGraceMs })
+  const claimed = { ...options, metrics }
+  const plan: ClaimedWork = (batch, owner, signal) => planClaimed(claimed, batch, owner, signal)
+  const finalise: ClaimedWork = (batch, owner, signal) => finaliseClaimed(claimed, batch, owner, signal)
+
+  const loop = (name: string, work: (signal: AbortSignal) => Promise<boolean>, everyMs = pollMs) =>
+    new PollLoop({ clock, logger, name, pollMs: everyMs, gapMs, work })
+  const claims = (kind: ClaimKind, work: ClaimedWork) => (signal: AbortSignal) => {
+    const owner = newId('claim_', clock.now())
+    return workOnClaim({ db, clock, logger, kind, owner, claimMs, retryMs, signal, work })
+  }
+  const planning = (bytesMax: number) => {
+    const next = claims({ to: 'plan', bytesMax }, plan)
+    // Until a worker was heard of, no model is known, and no batch can be told that its own is not.
+    return async (signal: AbortSignal) => (await hasModels(db)) && next(signal)
+  }
+  const finalisers = [1, 2].map((n) => loop(`finalise-${n}`, claims({ to: 'finalise' }, finalise)))
+  const release = loop('release', () => rounds.run())
+  const planners = [Number.MAX_SAFE_INTEGER, smallFileBytes].map((bytesMax, i) =>
+    loop(`plan-${i + 1}`, async (signal) => {
+      const worked = await planning(bytesMax)(signal)
+      if (worked) release.wake()
+      return worked
+    }),
+  )
+  const closing = loop('close', async () => {
+    const closed = await closer.run()
+    if (closed) for (const finaliser of finalisers) finaliser.wake()
+    return closed
+  })
+  const loops = [
+    ...planners,
+    release,
+    closing,
+    ...finalisers,
+    loop('depths', () => depths.refresh().then(() => false)),
+    loop('models', () => models.write(db).then(() => false)),
+    loop('metrics', () => observe(db, metrics).then(() => false), 5 * pollMs),
+    loop('sweep', () => sweep({ db, blobs, logger }), sweepMs),
+  ]
+  const wake = (woken: readonly PollLoop[]) => () => {
+    for (const one of woken) one.wake()
+  }
+  const stopHearing = await bus.onAnnounce((announcement) => models.hear(announcement))
+  const listeners = [
+    await db.listen('forebay_batches', wake([...planners, release, closing])),
+    await db.listen('forebay_progress', wake([release, closing])),
+  ]
+  for (const one of loops) one.start()
+  let stopped: Promise<void> | undefined
+  return {
+    stop: () => (stopped ??= stopAll([...listeners, { stop: stopHearing }, { stop: () => stopAtOnce(loops) }])),
+  }
+}
+
+async function stopAtOnce(loops: readonly Running[]): Promise<void> {
+  await Promise.all(loops.map((one) => one.stop()))
+}
+
+async function hasModels(db: Database): Promise<boolean> {
+  return (await db.query('SELECT 1 FROM models LIMIT 1')).length > 0
+}
+
+async function observe(db: Database, metrics: SchedulerMetrics): Promise<void> {
+  const counts = await db.query<Row & { status: string; count: number; oldest: number | null }>(
+    `SELECT b.status, count(*), max(extract(epoch FROM now() - b.in_progress_at)) FILTER (WHERE EXISTS (
+       SELECT 1 FROM chunks c WHERE c.batch_id = b.id AND c.status = 'planned'))::float8 AS oldest
+     FROM batches b WHERE b.status IN ('validating', 'in_progress', 'finalizing', 'cancelling') GROUP BY b.status`,
+  )
+  metrics.batches.reset()
+  for (const { status, count } of counts) metrics.batches.set({ status }, count)
+  metrics.oldestWaitingSeconds.set(Math.max(0, ...counts.map(({ oldest }) => oldest ?? 0)))
+}
