@@ -14,8 +14,10 @@ export interface Output {
   readonly stderr: Sink
   /** The command's result: the value itself with --json, else the text made of it. */
   data(value: unknown, text: () => string): void
-  /** A message to the person; with --json only what is wrong is said. */
+  /** A message to the person; left out with --json. */
   note(message: string): void
+  /** Something that is not as it was asked for; with --json as a JSON line on stderr. */
+  warn(message: string): void
   /** Streams bytes to a file, which appears only when it is whole, or to stdout. Returns the bytes. */
   bytes(parts: AsyncIterable<Buffer>, path: string | undefined): Promise<number>
 }
@@ -32,6 +34,9 @@ export function makeOutput(options: { stdout: Sink; stderr: Sink; json: boolean 
     },
     note: (message) => {
       if (!json) stderr.write(`${message}\n`)
+    },
+    warn: (message) => {
+      stderr.write(`${json ? JSON.stringify({ warning: message }) : message}\n`)
     },
     bytes: async (parts, path) => {
       let bytes = 0

@@ -15,7 +15,7 @@ import { type ExitCode, exitCodes, Failure } from './failure.ts'
 
 const exitCodeHelp = `
 Data goes to stdout, messages to stderr. With --json a command prints one JSON value, a list being an array;
-results, errors and content stay the JSONL they are.
+results, errors and content stay the JSONL they are. What goes wrong is then a JSON line on stderr.
 
 Exit codes: 0 fine; 1 other trouble; 2 wrong usage; 3 the batch finished, some lines failed; 4 the batch failed,
 expired or was cancelled; 5 key refused; 6 quota or rate limit; 7 the gateway cannot be reached; 130 Ctrl-C.`
@@ -30,8 +30,9 @@ export async function runCli(argv: readonly string[], surroundings: Surroundings
   } catch (err) {
     if (err instanceof CommanderError) return err.exitCode === 0 ? exitCodes.ok : exitCodes.usage
     const failure = surroundings.interrupted.aborted ? surroundings.interrupted.reason : err
-    const { message, code, param, exitCode } =
-      failure instanceof Failure ? failure : new Failure(exitCodes.other, describeError(failure))
+    const shown = failure instanceof Failure ? failure : new Failure(exitCodes.other, describeError(failure))
+    const { code, param, exitCode } = shown
+    const message = shown.message.replace(/\s*\n\s*/g, ' ')
     if (json) surroundings.stderr.write(`${JSON.stringify({ error: { message, code, param } })}\n`)
     else {
       const details = [code, param && `param ${param}`].filter(Boolean).join(', ')

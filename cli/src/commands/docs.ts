@@ -42,7 +42,7 @@ export function addDocsCommands(program: Command, cli: Cli): void {
     if (!options.prompt.includes('{{text}}'))
       throw usageFailure('--prompt must hold {{text}}, where the document goes.')
     const { paths, passedOver } = await findDocuments(patterns, cwd)
-    if (passedOver > 0) out.note(`Left out ${count(passedOver, 'file')} that are not Markdown or plain text.`)
+    if (passedOver > 0) out.warn(`Left out ${count(passedOver, 'file')}: neither Markdown nor plain text.`)
     const folder = await mkdtemp(join(tmpdir(), 'forebay-docs-'))
     try {
       const path = join(folder, 'docs.jsonl')
@@ -61,5 +61,5 @@ export function addDocsCommands(program: Command, cli: Cli): void {
 function name(out: Output, what: string, paths: readonly string[]): void {
   if (paths.length === 0) return
   const more = paths.length > namedMax ? ` and ${paths.length - namedMax} more` : ''
-  out.note(`${what}: ${paths.slice(0, namedMax).join(', ')}${more}`)
+  out.warn(`${what}: ${paths.slice(0, namedMax).join(', ')}${more}`)
 }

@@ -8,7 +8,6 @@ interface Key {
   name: string
   role: string
   hint?: string
-  tenant_id?: string
   created_at: number
   last_used_at?: number | null
   expires_at?: number | null

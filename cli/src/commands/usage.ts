@@ -5,10 +5,11 @@ import { exitCodes } from '../failure.ts'
 import { money, table } from '../text.ts'
 
 interface UsageRow {
-  key?: string | null
+  /** What the row is for; null for what belongs to none. */
+  key: string | null
   requests: number
-  prompt_tokens: number
-  completion_tokens: number
+  input_tokens: number
+  output_tokens: number
   cost_nano: number
   currency?: string
 }
@@ -34,7 +35,7 @@ export function addUsageCommand(program: Command, cli: Cli): void {
       table(
         [options.groupBy.toUpperCase(), 'REQUESTS', 'TOKENS IN', 'TOKENS OUT', 'COST'],
         data.map((row) => [
-          ...[row.key, row.requests, row.prompt_tokens, row.completion_tokens],
+          ...[row.key, row.requests, row.input_tokens, row.output_tokens],
           money(row.cost_nano, row.currency ?? 'USD'),
         ]),
       ),
