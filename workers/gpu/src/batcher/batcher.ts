@@ -1,7 +1,7 @@
 import { type Lane, lanes, type Usage } from '@forebay/contracts'
 import { makeLearnedLengths } from './learned-lengths.ts'
 import type { BatcherRequest, EngineSample, Suspicion } from './request.ts'
-import { type PerLane, realtimeReserve, seatLimits } from './seat-limits.ts'
+import { type PerLane, realtimeReserve, seatLimits, seatsLeftToOthers } from './seat-limits.ts'
 import { makeSuspectLine } from './suspect-line.ts'
 import { isFresh, makeTokenBudget } from './token-budget.ts'
 import { makeDeadlineLine, makeGroupedLine, type WaitingLine } from './waiting-line.ts'
@@ -87,6 +87,7 @@ export function makeBatcher(options: { ceiling: number; realtimeSeats: number | 
     standard: lines.standard.size + suspects.waiting('standard'),
     batch: lines.batch.size + suspects.waiting('batch'),
   })
+  const demand = () => ({ ceiling, realtimeSeats: options.realtimeSeats, inFlight, waiting: waiting() })
   const tokensOf = (request: BatcherRequest) => {
     const { promptTokens, outputTokens } = lengths.estimate(request)
     return promptTokens + outputTokens
@@ -144,9 +145,11 @@ export function makeBatcher(options: { ceiling: number; realtimeSeats: number | 
     admit(nowMs) {
       enterDue(nowMs)
       const admitted: BatcherRequest[] = []
-      const limits = seatLimits({ ceiling, realtimeSeats: options.realtimeSeats, inFlight, waiting: waiting() })
+      const limits = seatLimits(demand())
       const free = (lane: Lane) =>
-        inFlight[lane] < limits[lane] && total(inFlight) < ceiling && engineTakes(lane, nowMs)
+        inFlight[lane] < limits[lane] &&
+        total(inFlight) + seatsLeftToOthers(lane, demand()) < ceiling &&
+        engineTakes(lane, nowMs)
       for (const lane of lanes) {
         if (lane !== 'realtime') {
           while (free(lane)) {
@@ -189,8 +192,8 @@ export function makeBatcher(options: { ceiling: number; realtimeSeats: number | 
         .filter(({ request: { id, lane } }) => lane !== 'realtime' && !leaving.has(id))
         .filter(({ request }) => (preempted.get(request.id) ?? 0) < preemptionsMax)
         .sort((a, b) => b.startedMs - a.startedMs)
-      const keep = seatLimits({ ceiling, realtimeSeats: options.realtimeSeats, inFlight, waiting: waiting() })
-      const wanted = Math.min(lines.realtime.size, keep.realtime - inFlight.realtime) - leaving.size
+      const seats = ceiling - seatsLeftToOthers('realtime', demand())
+      const wanted = Math.min(lines.realtime.size, seats - inFlight.realtime) - leaving.size
       const chosen = candidates.slice(0, Math.max(0, wanted)).map((entry) => entry.request.id)
       for (const id of chosen) {
         preempted.set(id, (preempted.get(id) ?? 0) + 1)

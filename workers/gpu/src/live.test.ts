@@ -1,0 +1,202 @@
+import type { ReplyFrame } from '@forebay/contracts'
+import { startEngineSim } from '@forebay/engine-sim'
+import { eventually } from '@forebay/test-support'
+import { afterEach, expect, it } from 'vitest'
+import { type Bench, completion, line, makeBench, startFakeEngine } from './test-bench.ts'
+
+const cleanups: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+})
+async function fake(...args: Parameters<typeof startFakeEngine>) {
+  const made = await startFakeEngine(...args)
+  cleanups.push(() => made.stop())
+  return made
+}
+async function bench(env?: Record<string, string>): Promise<Bench> {
+  const made = await makeBench(env)
+  cleanups.push(() => made.stop())
+  return made
+}
+const has = (b: Bench, type: ReplyFrame['type']) => b.frames.some((frame) => frame.type === type)
+const textOf = (b: Bench) => b.frames.map((frame) => (frame.type === 'data' ? frame.text : '')).join('')
+const messages = [{ role: 'user', content: 'hello' }]
+
+it('replies with the whole answer in frames numbered without gaps, and stores the result', async () => {
+  const sim = await startEngineSim({ profile: 'instant' })
+  cleanups.push(() => sim.stop())
+  const b = await bench()
+  const worker = await b.worker(sim.url)
+  await b.ask({ messages, max_tokens: 5 })
+  await eventually(() => has(b, 'end') && b.results.length === 1, { what: 'the reply and its result' })
+  await b.settled('default.realtime')
+  const frames = b.frames.filter((frame) => frame.type !== 'alive')
+  expect(frames.map((frame) => frame.type)).toEqual(['accepted', 'head', 'data', 'end'])
+  expect(b.frames.map((frame) => frame.seq)).toEqual(b.frames.map((_, i) => i))
+  expect(frames[0]).toMatchObject({ workerId: worker.workerId })
+  const { usage } = JSON.parse(textOf(b))
+  expect(frames[3]).toMatchObject({ usage: { completionTokens: usage.completion_tokens } })
+  expect(b.results[0]).toMatchObject({
+    requestId: 'req_1',
+    batchId: null,
+    outcome: 'succeeded',
+    statusCode: 200,
+    bytes: null,
+  })
+})
+
+it('relays a stream chunk by chunk as the engine sends it, characters whole, usage read on the way', async () => {
+  const steps: (() => void)[] = []
+  const engine = await fake((_, res) => {
+    res.writeHead(200, { 'content-type': 'text/event-stream' })
+    const first = Buffer.from('data: {"choices":[{"delta":{"content":"né"}}]}\n\n')
+    const cut = first.indexOf(0xa9)
+    steps.push(() => res.write(first.subarray(0, cut)))
+    steps.push(() => res.write(first.subarray(cut)))
+    steps.push(() =>
+      res.end('data: {"choices":[],"usage":{"prompt_tokens":4,"completion_tokens":1}}\n\ndata: [DONE]\n\n'),
+    )
+  })
+  const b = await bench()
+  await b.worker(engine.url)
+  await b.ask({ messages, stream: true })
+  await eventually(() => steps.length === 3, { what: 'the engine call' })
+  steps[0]?.()
+  await eventually(() => has(b, 'data'), { what: 'the first piece' })
+  expect(has(b, 'end')).toBe(false)
+  expect(textOf(b)).toMatch(/"n$/)
+  steps[1]?.()
+  await eventually(() => textOf(b).includes('né'), { what: 'the second piece' })
+  steps[2]?.()
+  await eventually(() => has(b, 'end') && b.results.length === 1, { what: 'the end' })
+  expect(b.frames.at(-1)).toMatchObject({ type: 'end', usage: { promptTokens: 4, completionTokens: 1 } })
+  expect(textOf(b).endsWith('data: [DONE]\n\n')).toBe(true)
+  expect(b.results[0]).toMatchObject({ outcome: 'succeeded', usage: { promptTokens: 4, completionTokens: 1 } })
+})
+
+it('aborts the engine request within 100 ms of a cancel, and records what was used', async () => {
+  const engine = await fake((_, res) => {
+    res.writeHead(200, { 'content-type': 'text/event-stream' })
+    for (let i = 0; i < 3; i++) res.write('data: {"choices":[{"delta":{"content":"x"}}]}\n\n')
+  })
+  const b = await bench()
+  await b.worker(engine.url)
+  await b.ask({ messages, stream: true })
+  await eventually(() => textOf(b).split('data:').length === 4, { what: 'three tokens' })
+  await b.bus.control({ type: 'cancel-request', requestId: 'req_other', attempt: 1 })
+  await b.bus.control({ type: 'cancel-request', requestId: 'req_1', attempt: 2 })
+  expect(engine.seen[0]?.aborted).toBe(false)
+  await b.bus.control({ type: 'cancel-request', requestId: 'req_1', attempt: 1 })
+  await eventually(() => engine.seen[0]?.aborted, { what: 'the abort', timeoutMs: 100 })
+  await eventually(() => b.results.length === 1, { what: 'the result' })
+  await b.settled('default.realtime')
+  expect(b.results[0]).toMatchObject({ outcome: 'cancelled', usage: { completionTokens: 3 } })
+  expect(has(b, 'end') || has(b, 'error')).toBe(false)
+})
+
+it('tries again what fails before the first byte, and passes a refusal on as it is', async () => {
+  const engine = await fake((seen, res, count) => {
+    if (seen.body.includes('refuse'))
+      return res.writeHead(400, { 'content-type': 'application/json' }).end('{"error":{"message":"too long"}}')
+    if (count === 1) return res.writeHead(503, { 'retry-after': '0' }).end('{}')
+    res.setHeader('content-type', 'application/json').end(completion())
+  })
+  const b = await bench()
+  await b.worker(engine.url)
+  await b.ask({ messages })
+  await eventually(() => has(b, 'end'), { what: 'the reply' })
+  expect(textOf(b)).toBe(completion())
+  expect(engine.seen).toHaveLength(2)
+  b.frames.length = 0
+  await b.ask({ messages, note: 'refuse' }, { requestId: 'req_2' })
+  await eventually(() => has(b, 'end'), { what: 'the refusal' })
+  expect(b.frames.find((frame) => frame.type === 'head')).toMatchObject({ status: 400 })
+  expect(textOf(b)).toBe('{"error":{"message":"too long"}}')
+  await eventually(() => b.results.length === 2, { what: 'the results' })
+  expect(b.results.map((r) => r.outcome)).toEqual(['succeeded', 'failed'])
+})
+
+it('tells the client of a stream that breaks after its first byte, and does not begin it again', async () => {
+  const pieces = [
+    'data: {"error":{"message":"engine died"}}\n\n',
+    'data: {"choices":[{"delta":{},"finish_reason":"abort"}]}\n\n',
+    undefined,
+  ]
+  const engine = await fake((_, res) => {
+    res.writeHead(200, { 'content-type': 'text/event-stream' })
+    res.write('data: {"choices":[{"delta":{"content":"x"}}]}\n\n')
+    setTimeout(() => {
+      const piece = pieces.shift()
+      if (piece === undefined) res.destroy()
+      else res.write(piece)
+    }, 20)
+  })
+  const b = await bench()
+  await b.worker(engine.url)
+  for (const requestId of ['req_a', 'req_b', 'req_c']) {
+    b.frames.length = 0
+    await b.ask({ messages, stream: true }, { requestId })
+    await eventually(() => has(b, 'error'), { what: `the error of ${requestId}` })
+    expect(b.frames.at(-1)).toMatchObject({ type: 'error', status: 502, code: 'engine_error' })
+    expect(textOf(b)).toContain('"content":"x"')
+  }
+  expect(engine.seen).toHaveLength(3)
+  await eventually(() => b.results.length === 3, { what: 'the results' })
+  expect(b.results.every((r) => r.outcome === 'failed')).toBe(true)
+})
+
+it('refuses what is past its deadline without running it, and cuts what passes it', async () => {
+  const engine = await fake(() => {})
+  const b = await bench()
+  await b.worker(engine.url)
+  await b.ask({ messages }, { deadlineMs: Date.now() - 1 })
+  await eventually(() => has(b, 'error'), { what: 'the refusal' })
+  expect(b.frames.at(-1)).toMatchObject({ status: 408, code: 'timeout' })
+  expect(engine.seen).toEqual([])
+  await b.ask({ messages }, { requestId: 'req_2', deadlineMs: Date.now() + 200 })
+  await eventually(() => engine.seen[0]?.aborted, { what: 'the cut' })
+  await b.settled('default.realtime')
+  expect(b.results.map((r) => r.statusCode)).toEqual([408, 408])
+})
+
+it('says that it is alive while the engine is silent', async () => {
+  const engine = await fake(() => {})
+  const b = await bench({ FOREBAY_DRAIN_MS: '0' })
+  await b.worker(engine.url)
+  await b.ask({ messages })
+  await eventually(() => b.frames.filter((frame) => frame.type === 'alive').length === 2, { what: 'two signs of life' })
+  expect(b.frames.map((frame) => frame.seq)).toEqual(b.frames.map((_, i) => i))
+})
+
+it('starts a realtime request at once although batch work fills the engine', async () => {
+  const held: (() => void)[] = []
+  const engine = await fake((seen, res) => {
+    if (seen.body.includes('hello')) res.end(completion('hi'))
+    else held.push(() => res.end(completion()))
+  })
+  const b = await bench({ FOREBAY_ENGINE_IN_FLIGHT: '8' })
+  await b.worker(engine.url)
+  await b.release(Array.from({ length: 20 }, (_, i) => line(`${i}`, `q ${i}`)))
+  await eventually(() => held.length === 6, { what: 'the batch to fill its seats' })
+  await b.ask({ messages })
+  await eventually(() => has(b, 'end'), { what: 'the reply', timeoutMs: 500 })
+  while (b.results.length < 21) {
+    held.shift()?.()
+    await eventually(() => held.length > 0 || b.results.length === 21, { what: 'the rest' })
+  }
+})
+
+it('announces itself, its engine and its models, and that it drains', async () => {
+  const sim = await startEngineSim({ profile: 'instant' })
+  cleanups.push(() => sim.stop())
+  const b = await bench()
+  const heard: { healthy: boolean; draining: boolean; engine: string; models: { id: string }[] }[] = []
+  await b.bus.onAnnounce((announcement) => heard.push(announcement))
+  const worker = await b.worker(sim.url)
+  await eventually(() => heard.at(-1)?.healthy, { what: 'a healthy announcement' })
+  expect(heard.at(-1)).toMatchObject({ engine: 'engine-sim', models: [{ id: 'forebay-sim' }], draining: false })
+  sim.crash()
+  await eventually(() => heard.at(-1)?.healthy === false, { what: 'an unhealthy announcement' })
+  await worker.stop()
+  expect(heard.at(-1)?.draining).toBe(true)
+})
