@@ -1,3 +1,6 @@
+export { faultOfNetwork, faultOfStatus } from './blob-error.ts'
 export { openFolderBlobs } from './folder.ts'
+export type { Fault, ObjectBackend, PieceUpload } from './object-backend.ts'
+export { makeObjectStore } from './object-store.ts'
 export { openBlobs } from './open-blobs.ts'
 export type { BlobStore } from './port.ts'

@@ -1,0 +1,1 @@
+export { openS3Blobs } from './open-s3-blobs.ts'
