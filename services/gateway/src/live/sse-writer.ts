@@ -8,6 +8,7 @@ export class SseWriter {
   readonly #response: ServerResponse
   readonly #clock: Clock
   readonly #onOpen: () => OutgoingHttpHeaders
+  #open = false
   #wroteMs: number
   #stopTimer: () => void
 
@@ -21,12 +22,13 @@ export class SseWriter {
 
   /** True once the status and headers are out. */
   get open(): boolean {
-    return this.#response.headersSent
+    return this.#open
   }
 
   /** Sends the status and headers, once. */
   start(): void {
-    if (this.open || this.#response.destroyed) return
+    if (this.#open || this.#response.destroyed) return
+    this.#open = true
     this.#response.writeHead(200, {
       ...this.#onOpen(),
       'content-type': 'text/event-stream; charset=utf-8',
@@ -56,7 +58,7 @@ export class SseWriter {
   /** Ends the heartbeat; an opened stream is ended too. */
   end(): void {
     this.#stopTimer()
-    if (this.open) this.#response.end()
+    if (this.#open) this.#response.end()
   }
 
   #beat(): void {

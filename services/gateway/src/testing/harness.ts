@@ -32,12 +32,18 @@ export async function startHarness(options: { config?: Partial<Config>; clock?: 
     sdk: async (tenantId: string, role?: KeyRole) =>
       new OpenAI({ apiKey: await newKey(tenantId, role), baseURL: `${gateway.url}/v1`, maxRetries: 0 }),
     /** One request as given; the body is sent as JSON unless it is text or bytes. */
-    call: async (method: string, path: string, key?: string, body?: unknown, headers: Record<string, string> = {}) => {
+    call: async (
+      method: string,
+      path: string,
+      key?: string | null,
+      body?: unknown,
+      headers: Record<string, string> = {},
+    ) => {
       const raw = typeof body === 'string' || body instanceof Uint8Array
       const response = await fetch(`${gateway.url}${path}`, {
         method,
         headers: {
-          ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+          ...(typeof key !== 'string' ? {} : { authorization: `Bearer ${key}` }),
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
           ...headers,
         },

@@ -7,8 +7,9 @@ import type { Route } from '../../gateway-deps.ts'
 /** GET /v1/files/{id}/content: the file's bytes, streamed. */
 export const getFileContent: Route = (app, { blobs, db }) => {
   app.route({
-    method: 'GET',
+    method: ['GET', 'HEAD'],
     url: '/v1/files/:id/content',
+    exposeHeadRoute: false,
     schema: {
       tags: ['Files'],
       summary: "Download a file's content",

@@ -1,0 +1,91 @@
+import type { ReplyFrame } from '@forebay/contracts'
+import { ForebayError } from '@forebay/kernel'
+import { describe, expect, it } from 'vitest'
+import { LiveCall } from './live-call.ts'
+
+const startMs = 1_000_000
+const never = Number.NEGATIVE_INFINITY
+
+function start(deadlineMs = startMs + 60_000) {
+  const done: string[] = []
+  const call = new LiveCall({
+    requestId: 'r',
+    pool: 'p',
+    nowMs: startMs,
+    deadlineMs,
+    actions: {
+      send: (attempt) => done.push(`send ${attempt}`),
+      cancel: (attempt) => done.push(`cancel ${attempt}`),
+      lost: (attempt, reason) => done.push(`lost ${attempt} ${reason}`),
+    },
+  })
+  const frame = (attempt: number, seq: number, type: 'accepted' | 'alive' | 'data' = 'alive'): ReplyFrame => ({
+    ...{ requestId: 'r', attempt, seq },
+    ...(type === 'accepted' ? { type, workerId: 'w' } : type === 'data' ? { type, text: 'x' } : { type }),
+  })
+  return { call, done, frame }
+}
+
+describe('a call whose worker falls silent for 5 s', () => {
+  it('goes to another, at most three times, then fails', async () => {
+    const { call, done, frame } = start()
+    let nowMs = startMs
+    for (const attempt of [1, 2, 3]) {
+      call.take(frame(attempt, 0, 'accepted'), nowMs)
+      call.take(frame(attempt, 1), nowMs + 4_000)
+      call.check(nowMs + 8_999, nowMs)
+      expect(call.attempt).toBe(attempt)
+      nowMs += 9_000
+      call.check(nowMs, nowMs)
+    }
+    expect(done).toEqual([
+      ...['cancel 1', 'lost 1 silent', 'send 2'],
+      ...['cancel 2', 'lost 2 silent', 'send 3'],
+      ...['cancel 3', 'lost 3 silent'],
+    ])
+    expect(await call.next()).toEqual({ type: 'restart' })
+    await expect(call.next()).rejects.toMatchObject({ code: 'engine_error', status: 502 })
+  })
+
+  it('fails at once when the client has seen a byte', async () => {
+    const { call, done, frame } = start()
+    call.take(frame(1, 0, 'accepted'), startMs)
+    call.take(frame(1, 1, 'data'), startMs)
+    await call.next()
+    call.commit()
+    call.check(startMs + 5_000, startMs)
+    await expect(call.next()).rejects.toMatchObject({ code: 'engine_error' })
+    expect(done).toEqual(['cancel 1', 'lost 1 silent'])
+  })
+})
+
+describe('a call that no worker accepts', () => {
+  it('is refused with Retry-After 5 s after the last sign of a worker of its pool', async () => {
+    const { call, done } = start()
+    call.check(startMs + 4_999, never)
+    expect(call.over).toBe(false)
+    call.check(startMs + 5_000, startMs + 1_000)
+    expect(call.over).toBe(false)
+    call.check(startMs + 6_000, startMs + 1_000)
+    await expect(call.next()).rejects.toMatchObject({ code: 'overloaded', status: 503, retryAfterMs: 5_000 })
+    expect(done).toEqual(['cancel 1'])
+  })
+
+  it('waits till its deadline while workers live, and one that runs too long ends then too', async () => {
+    const queued = start()
+    queued.call.check(startMs + 60_000, startMs + 60_000)
+    await expect(queued.call.next()).rejects.toMatchObject({ code: 'timeout', status: 408 })
+    const running = start()
+    running.call.take(running.frame(1, 0, 'accepted'), startMs + 59_000)
+    running.call.check(startMs + 60_000, startMs + 60_000)
+    await expect(running.call.next()).rejects.toMatchObject({ code: 'engine_timeout', status: 504 })
+  })
+})
+
+it('takes no frame of another attempt, nor any once it is over', () => {
+  const { call, frame } = start()
+  expect(call.take(frame(2, 0), startMs)).toBe(false)
+  expect(call.take(frame(1, 0), startMs)).toBe(true)
+  call.cancel(new ForebayError('client_closed', 'gone'))
+  expect(call.take(frame(1, 1), startMs)).toBe(false)
+})
