@@ -22,8 +22,9 @@ export interface Task extends BatcherRequest {
 
 interface Entry {
   readonly task: Task
-  /** Attempts that count. */
+  /** Attempts that count; an engine that says it is overloaded costs half a one. */
   spent: number
+  tries: number
   /** Whether the engine died under it. */
   suspect: boolean
   abort: AbortController | undefined
@@ -72,6 +73,7 @@ export class RequestDispatcher {
     this.#entries.set(task.id, {
       task,
       spent: 0,
+      tries: 0,
       suspect: task.suspicion > 0,
       abort: undefined,
       cut: undefined,
@@ -149,7 +151,7 @@ export class RequestDispatcher {
     entry.abort = abort
     let end: AttemptEnd | undefined
     try {
-      end = await entry.task.attempt(abort.signal, entry.spent)
+      end = await entry.task.attempt(abort.signal, entry.tries)
     } catch (err) {
       if (!abort.signal.aborted) end = brokenAttempt(err)
     }
@@ -182,7 +184,8 @@ export class RequestDispatcher {
       batcher.add(task, { nowMs, notBeforeMs, first: true, suspicion: suspicionOf(entry, attempts) })
       return
     }
-    entry.spent++
+    entry.tries++
+    entry.spent += isOverload(failure, task) ? 0.5 : 1
     if (why === 'lost' || why === 'engine') {
       if (entry.suspect) batcher.suspectEnded(false)
       entry.suspect = true
@@ -192,7 +195,7 @@ export class RequestDispatcher {
       task.fail(failure ?? wedgedFailure)
       return
     }
-    const waitMs = Math.max(failure?.retryAfterMs ?? 0, backoffMs(entry.spent, retryWait))
+    const waitMs = Math.max(failure?.retryAfterMs ?? 0, backoffMs(entry.tries, retryWait))
     batcher.add(task, { nowMs, notBeforeMs: nowMs + waitMs, suspicion: suspicionOf(entry, attempts) })
   }
 
@@ -224,6 +227,11 @@ const wedgedFailure: Failure = {
   reason: 'timeout',
   status: 504,
   message: 'The engine stopped making progress.',
+}
+
+// Batch work can wait: a few seconds of overload must not fill the error file.
+function isOverload(failure: Failure | undefined, task: Task): boolean {
+  return task.batchId !== null && (failure?.status === 429 || failure?.status === 503)
 }
 
 function suspicionOf(entry: Entry, attempts: number): Suspicion {

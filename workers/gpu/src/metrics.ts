@@ -38,7 +38,7 @@ export function makeWorkerMetrics(registry: Registry): WorkerMetrics {
       buckets: [0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8],
     }),
     batchSize: new Histogram({
-      ...own('batch_size', 'requests running together at the engine when one more starts'),
+      ...own('batch_size', 'requests running together at the engine, sampled with each announcement'),
       buckets: powers,
     }),
     inFlight: new Gauge({

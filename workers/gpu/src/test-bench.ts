@@ -46,13 +46,12 @@ export async function makeBench(env: Record<string, string> = {}) {
     if (seenEvents.has(event.id)) return
     seenEvents.add(event.id)
     notes.push(...event.chunks)
+    const key = event.partKey
+    const part = key === null ? undefined : await blobs.readRange(key, 0, (await blobs.size(key)) ?? 0)
     for (const result of event.results) {
       const { bytes } = result
-      const text =
-        bytes && event.partKey !== null
-          ? (await blobs.readRange(event.partKey, bytes.offset, bytes.offset + bytes.length)).toString()
-          : undefined
-      results.push({ ...result, text })
+      const text = bytes && part?.toString('utf8', bytes.offset, bytes.offset + bytes.length)
+      results.push({ ...result, text: text ?? undefined })
     }
   }
   const receiver = new JobReceiver<ResultEvent>({

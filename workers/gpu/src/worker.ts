@@ -1,27 +1,12 @@
 import { hostname } from 'node:os'
 import type { BlobStore } from '@forebay/blobs'
 import type { Config } from '@forebay/config'
-import {
-  type ChunkJob,
-  type Lane,
-  lanes,
-  queueName,
-  type RequestJob,
-  resultEventSchema,
-  type WorkJob,
-  workJobSchema,
-} from '@forebay/contracts'
-import { type Clock, describeError, type Logger, newId, type Registry, type Running } from '@forebay/kernel'
-import {
-  type BodyStore,
-  JobReceiver,
-  LanePuller,
-  type LeasedJob,
-  makeJobSender,
-  makeJsonCodec,
-} from '@forebay/queue-core'
+import { type Lane, queueName, resultEventSchema } from '@forebay/contracts'
+import { type Clock, type Logger, newId, type Registry, type Running } from '@forebay/kernel'
+import { makeJobSender, makeJsonCodec } from '@forebay/queue-core'
 import type { QueueProvider } from '@forebay/queue-port'
 import type { ReplyBus } from '@forebay/reply-bus'
+import { makeAnnouncer } from './announcer.ts'
 import { makeBatcher } from './batcher/batcher.ts'
 import { ChunkRunner } from './chunk/chunk-runner.ts'
 import { RequestDispatcher } from './dispatcher.ts'
@@ -31,13 +16,14 @@ import { EngineMonitor, type EngineState } from './engine/engine-monitor.ts'
 import { makeTimeLimits } from './engine/time-limits.ts'
 import { LiveRunner } from './live/live-runner.ts'
 import { makeWorkerMetrics } from './metrics.ts'
+import { pullLanes } from './pull-lanes.ts'
 import { ResultFlusher } from './results/result-flusher.ts'
 import { makeThroughput } from './throughput.ts'
 import type { WorkerTools } from './tools.ts'
 import { defaultTuning, type WorkerTuning } from './tuning.ts'
 
-// A chunk delivered again is only handed back and a request has its deadline: neither should end as a dead letter.
-const deliveriesMax = 100
+// Realtime requests a worker holds at most, as a multiple of its seats: beyond that they wait in the queue.
+const realtimeOnHandFactor = 4
 
 /** What a worker needs. It holds no database credentials: a zombie can at most send a result that loses. */
 export interface WorkerOptions {
@@ -148,85 +134,46 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       })
     }
     wake()
-    void announce()
+    announce()
   }
 
-  const receivers = new Map<Lane, JobReceiver<WorkJob>>()
-  const bodies = bodyStore(blobs)
-  for (const lane of lanes) {
-    receivers.set(
-      lane,
-      new JobReceiver({
-        driver: queues.queue(queueName(config.pool, lane)),
-        codec: makeJsonCodec(workJobSchema),
-        clock,
-        logger,
-        leaseMs: config.queueLeaseMs,
-        maxAttempts: deliveriesMax,
-        bodies,
-      }),
-    )
-  }
-  const want = (lane: Lane): number => {
-    if (draining || !monitor.state.up || flusher.unflushed > tuning.unflushedMax) return 0
-    const { ceiling } = dispatcher.counts
-    const onHand = chunks.onHand(lane) + live.onHand(lane)
-    if (lane === 'realtime') return Math.max(1, ceiling - onHand)
-    return Math.max(0, Math.ceil((2 * ceiling - onHand) / config.chunkRequests))
-  }
-  const puller = new LanePuller<WorkJob>({
+  const pulling = pullLanes({
+    ...options,
+    // With so many requests not ended, more would only wait here instead of where another worker could take them.
+    want(lane) {
+      if (draining || !monitor.state.up || flusher.unflushed > tuning.unflushedMax) return 0
+      const { ceiling } = dispatcher.counts
+      const onHand = chunks.onHand(lane) + live.onHand(lane)
+      if (lane === 'realtime') return Math.max(onHand < realtimeOnHandFactor * ceiling ? 1 : 0, ceiling - onHand)
+      return Math.max(0, Math.ceil((2 * ceiling - onHand) / config.chunkRequests))
+    },
+    onChunk: (leased, receiver) => chunks.onJob(leased, receiver),
+    onRequest: (leased, receiver) => live.onJob(leased, receiver),
+  })
+  wake = pulling.wake
+
+  const announce = makeAnnouncer({
+    workerId,
+    pool: config.pool,
+    engineUrl: options.engine.url,
+    bus,
     clock,
     logger,
-    lanes: [...receivers].map(([lane, receiver]) => ({
-      name: queueName(config.pool, lane),
-      receiver,
-      want: () => want(lane),
-      onJob: (leased) => {
-        if (leased.job.kind === 'chunk') chunks.onJob(leased as LeasedJob<ChunkJob>, receiver)
-        else live.onJob(leased as LeasedJob<RequestJob>, receiver)
-      },
-    })),
+    metrics,
+    throughput,
+    state: () => monitor.state,
+    counts: () => dispatcher.counts,
+    draining: () => draining,
   })
-  wake = () => puller.wake()
-
-  async function announce(): Promise<void> {
-    const { ceiling, inFlight, tokens, tokensMax, waiting } = dispatcher.counts
-    for (const lane of lanes) {
-      metrics.inFlight.set({ lane }, inFlight[lane])
-      metrics.waiting.set({ lane }, waiting[lane])
-    }
-    metrics.active.set({ provider: provider() }, sum(inFlight))
-    metrics.tokensInFlight.set(tokens)
-    metrics.tokensMax.set(tokensMax ?? 0)
-    if (sum(inFlight) > 0) metrics.batchSize.observe(sum(inFlight))
-    const { state } = monitor
-    const announcement = {
-      workerId,
-      pool: config.pool,
-      engine: provider(),
-      engineUrl: withoutCredentials(options.engine.url),
-      models: state.up ? state.profile.models : [],
-      healthy: state.up,
-      draining,
-      inFlight,
-      inFlightMax: ceiling,
-      tokensPerSecond: throughput.measure(clock.now()),
-      atMs: clock.now(),
-    }
-    await bus.announce(announcement).catch((err: unknown) => {
-      logger.debug({ error: describeError(err) }, 'worker could not be announced')
-    })
-  }
-
   const stopControl = await bus.onControl((message) => {
     if (message.type === 'cancel-request') live.cancel(message.requestId, message.attempt)
     else chunks.cancelBatch(message.batchId)
   })
-  const stopAnnouncing = clock.every(tuning.announceMs, () => void announce())
+  const stopAnnouncing = clock.every(tuning.announceMs, () => announce())
   chunks.start()
   live.start()
   monitor.start()
-  puller.start()
+  pulling.start()
 
   async function within(ms: number, work: Promise<unknown>): Promise<void> {
     const limit = new AbortController()
@@ -236,11 +183,11 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 
   async function drain(): Promise<void> {
     draining = true
-    void announce()
-    const pulling = puller.stop()
+    announce()
+    const pulled = pulling.stop()
     chunks.returnAll('drain', { abort: false })
     const idle = async () => {
-      await pulling
+      await pulled
       chunks.returnAll('drain', { abort: false })
       await Promise.all([chunks.idle(), live.idle()])
     }
@@ -254,7 +201,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     await stopControl()
     await Promise.all([chunks.stop(), live.stop(), monitor.stop()])
     dispatcher.stop()
-    await within(tuning.lastFlushMs, Promise.all([...receivers.values()].map((receiver) => receiver.stop())))
+    await within(tuning.lastFlushMs, pulling.release())
     await client.stop()
     logger.info({ workerId }, 'worker stopped')
   }
@@ -266,20 +213,6 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   }
 }
 
-function bodyStore(blobs: BlobStore): BodyStore {
-  const keyOf = (key: string) => `queue/${key}`
-  return {
-    put: async (key, body) => void (await blobs.put(keyOf(key), body)),
-    get: async (key) => blobs.readRange(keyOf(key), 0, (await blobs.size(keyOf(key))) ?? 0),
-    delete: (key) => blobs.delete(keyOf(key)),
-  }
-}
-
 function sum(perLane: Record<Lane, number>): number {
   return perLane.realtime + perLane.standard + perLane.batch
-}
-
-function withoutCredentials(url: string): string {
-  const { host, pathname, protocol } = new URL(url)
-  return `${protocol}//${host}${pathname.replace(/\/$/, '')}`
 }

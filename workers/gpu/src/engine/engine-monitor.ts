@@ -7,6 +7,8 @@ import { readEngineMetrics } from './engine-metrics.ts'
 const busyPollMs = 500
 const idlePollMs = 2_000
 const strikesMax = 2
+// Models come and go while an engine runs.
+const profileMaxAgeMs = 30_000
 
 /** How the engine is. `down` has since when (epoch ms) and why; a wedged engine answers but makes no token. */
 export type EngineState =
@@ -41,6 +43,7 @@ export class EngineMonitor implements Running {
   #failures = 0
   #progress: { tokens: number; atMs: number } = { tokens: -1, atMs: 0 }
   #healthAtMs = 0
+  #profileAtMs = 0
   #lastModel: string | undefined
 
   constructor(options: EngineMonitorOptions) {
@@ -85,6 +88,7 @@ export class EngineMonitor implements Running {
       this.#strikes = 0
       this.#progress = { tokens: -1, atMs: clock.now() }
       this.#lastModel = profile.models[0]?.id
+      this.#profileAtMs = clock.now()
       logger.info({ engine: profile.kind, models: profile.models.map((model) => model.id) }, 'engine is up')
       this.#change({ up: true, profile })
       await this.#check()
@@ -102,6 +106,7 @@ export class EngineMonitor implements Running {
         const health = await client.ask('/health')
         if (health.status >= 500) throw new Error(`/health answered ${health.status}`)
       }
+      if (clock.now() - this.#profileAtMs >= profileMaxAgeMs) await this.#refreshProfile()
       const reply = await client.ask('/metrics')
       const sample = reply.status === 200 ? readEngineMetrics(reply.text, clock.now()) : undefined
       this.#strikes = 0
@@ -112,6 +117,14 @@ export class EngineMonitor implements Running {
       this.#strikes++
       if (isRefused(err)) this.#fall('unreachable')
       else if (this.#strikes >= strikesMax) this.#fall('silent')
+    }
+  }
+
+  async #refreshProfile(): Promise<void> {
+    this.#profileAtMs = this.#options.clock.now()
+    const profile = await detectEngine(this.#options.client)
+    if (this.#state.up && JSON.stringify(this.#state.profile) !== JSON.stringify(profile)) {
+      this.#change({ up: true, profile })
     }
   }
 

@@ -1,0 +1,57 @@
+import { lanes } from '@forebay/contracts'
+import { type Clock, describeError, type Logger } from '@forebay/kernel'
+import type { ReplyBus } from '@forebay/reply-bus'
+import type { BatcherCounts } from './batcher/batcher.ts'
+import type { EngineState } from './engine/engine-monitor.ts'
+import type { WorkerMetrics } from './metrics.ts'
+import type { Throughput } from './throughput.ts'
+
+/** Makes the function that tells the deployment, and the worker's own gauges, how the worker is now. */
+export function makeAnnouncer(options: {
+  workerId: string
+  pool: string
+  engineUrl: string
+  bus: Pick<ReplyBus, 'announce'>
+  clock: Clock
+  logger: Logger
+  metrics: WorkerMetrics
+  throughput: Throughput
+  state: () => EngineState
+  counts: () => BatcherCounts
+  draining: () => boolean
+}): () => void {
+  const { bus, clock, logger, metrics, pool, throughput, workerId } = options
+  const { host, pathname, protocol } = new URL(options.engineUrl)
+  // Without what may stand before the host: it would be a password.
+  const engineUrl = `${protocol}//${host}${pathname.replace(/\/$/, '')}`
+  return () => {
+    const { ceiling, inFlight, tokens, tokensMax, waiting } = options.counts()
+    const state = options.state()
+    const engine = state.up ? state.profile.kind : 'unknown'
+    const running = inFlight.realtime + inFlight.standard + inFlight.batch
+    for (const lane of lanes) {
+      metrics.inFlight.set({ lane }, inFlight[lane])
+      metrics.waiting.set({ lane }, waiting[lane])
+    }
+    metrics.active.set({ provider: engine }, running)
+    metrics.tokensInFlight.set(tokens)
+    metrics.tokensMax.set(tokensMax ?? 0)
+    if (running > 0) metrics.batchSize.observe(running)
+    const announcement = {
+      workerId,
+      pool,
+      engine,
+      engineUrl,
+      models: state.up ? state.profile.models : [],
+      healthy: state.up,
+      draining: options.draining(),
+      inFlight,
+      inFlightMax: ceiling,
+      tokensPerSecond: throughput.measure(clock.now()),
+      atMs: clock.now(),
+    }
+    bus.announce(announcement).catch((err: unknown) => {
+      logger.debug({ error: describeError(err) }, 'worker could not be announced')
+    })
+  }
+}
