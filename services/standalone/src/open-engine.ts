@@ -42,7 +42,7 @@ export async function openEngine(options: {
       models: found.models,
     }
   }
-  return startSimulator(options)
+  return startSimulator({ ...options, env: { ...options.env, FOREBAY_LOG_LEVEL: options.logger.level } })
 }
 
 /** Starts engine-sim as a child on a free port and waits until it answers. Throws `unavailable` when it does not. */

@@ -1,3 +1,4 @@
+import { logLevels } from '@forebay/kernel'
 import { z } from 'zod'
 
 /** One setting: the environment variable it is read from, what it must be, and what it is for. */
@@ -88,11 +89,7 @@ export const settings = {
       .default('default'),
     'the pool a worker serves',
   ),
-  logLevel: setting(
-    'FOREBAY_LOG_LEVEL',
-    z.enum(['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
-    'how much is logged',
-  ),
+  logLevel: setting('FOREBAY_LOG_LEVEL', z.enum(logLevels).default('info'), 'how much is logged'),
   maxFileBytes: setting('FOREBAY_MAX_FILE_BYTES', whole(1, 2 ** 40).default(209_715_200), 'largest upload, in bytes'),
   maxBatchRequests: setting(
     'FOREBAY_MAX_BATCH_REQUESTS',

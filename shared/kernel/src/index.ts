@@ -11,7 +11,7 @@ export {
 } from './errors.ts'
 export { newId } from './ids.ts'
 export { type Running, runProcess, stopAll } from './lifecycle.ts'
-export { type Logger, type LogLevel, makeLogger, silentLogger } from './logger.ts'
+export { type Logger, type LogLevel, logLevels, makeLogger, silentLogger } from './logger.ts'
 export { ManualClock } from './manual-clock.ts'
 export { Counter, Gauge, Histogram, makeRegistry, Registry } from './metrics.ts'
 export { type OpsServer, startOpsServer } from './ops-server.ts'

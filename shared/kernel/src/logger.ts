@@ -2,7 +2,9 @@ import { type DestinationStream, destination, type Logger as PinoLogger, pino } 
 
 export type Logger = PinoLogger
 
-export type LogLevel = 'silent' | 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace'
+/** How much is logged, from nothing to everything. */
+export const logLevels = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
+export type LogLevel = (typeof logLevels)[number]
 
 /** A JSON logger on stderr (stdout is for data). Keys and prompts are redacted by field name. */
 export function makeLogger(options: { process: string; level: LogLevel; stream?: DestinationStream }): Logger {

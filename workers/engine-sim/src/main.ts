@@ -3,7 +3,7 @@
  * of plain words by a hash of the prompt; its timing comes from a step-level model of vLLM's scheduler. It says so in
  * every response (`x-engine-sim: 1`, `system_fingerprint: "engine-sim"`). See `--help` for use.
  */
-import { makeLogger, runProcess } from '@forebay/kernel'
+import { logLevels, makeLogger, runProcess } from '@forebay/kernel'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { type ProfileName, profiles } from './model/profile.ts'
 import type { SchedulingPolicy } from './model/waiting-queue.ts'
@@ -85,7 +85,9 @@ A prompt can ask for one: [[sim:500]] always, [[sim:500*2]] the first two times 
   .parse()
 
 const flags = program.opts<Flags>()
-const logger = makeLogger({ process: 'engine-sim', level: 'info' })
+// Anything that pino does not know would end the start; the settings' own check names it better elsewhere.
+const level = logLevels.find((name) => name === process.env['FOREBAY_LOG_LEVEL']) ?? 'info'
+const logger = makeLogger({ process: 'engine-sim', level })
 
 await runProcess({
   logger,
