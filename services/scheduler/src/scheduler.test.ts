@@ -1,7 +1,7 @@
 import { blobKeys, type Control } from '@forebay/contracts'
 import { eventually } from '@forebay/test-support'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type Held, line, makeTestKit, readLines, type TestKit } from './test-kit.ts'
+import { type Held, line, makeTestKit, readLines, type TestKit } from './testing/test-kit.ts'
 
 let kit: TestKit
 beforeEach(async () => {

@@ -2,7 +2,7 @@ import { blobKeys } from '@forebay/contracts'
 import { silentLogger } from '@forebay/kernel'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { sweep } from './sweep.ts'
-import { line, makeTestKit, type TestKit } from './test-kit.ts'
+import { line, makeTestKit, type TestKit } from './testing/test-kit.ts'
 
 let kit: TestKit
 beforeEach(async () => {

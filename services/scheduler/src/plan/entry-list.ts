@@ -1,6 +1,9 @@
+import { setImmediate as breathe } from 'node:timers/promises'
 import { type PlanEntry, planEntryBytes, readPlanEntry, writePlanEntry } from '@forebay/plan'
 import { orderByPrefix } from './prefix-order.ts'
 import { prefixCuts } from './prompt-text.ts'
+
+const sliceEntries = 16_384
 
 /** Plan entries in growing binary buffers: 36 bytes a request while planning. */
 export class EntryList {
@@ -12,10 +15,10 @@ export class EntryList {
     return this.#count
   }
 
-  /** Adds a request in file order. Throws RangeError when a field is over the plan's limits. */
-  add(entry: Omit<PlanEntry, 'prefixGroup' | 'flags'>, prefixes: Uint32Array): void {
+  /** Adds a request in file order; its prefix group comes with the plan. Throws RangeError when a field is over the plan's limits. */
+  add(entry: PlanEntry, prefixes: Uint32Array): void {
     if ((this.#count + 1) * planEntryBytes > this.#entries.length) this.#grow()
-    writePlanEntry(this.#entries, this.#count, { ...entry, prefixGroup: 0, flags: 0 })
+    writePlanEntry(this.#entries, this.#count, entry)
     this.#levels.set(prefixes, this.#count * prefixCuts.length)
     this.#count++
   }
@@ -24,9 +27,13 @@ export class EntryList {
   async toPlan(): Promise<Buffer> {
     const { order, groups } = await orderByPrefix(this.#levels, this.#count)
     const plan = Buffer.alloc(this.#count * planEntryBytes)
-    order.forEach((index, position) => {
-      writePlanEntry(plan, position, { ...readPlanEntry(this.#entries, index), prefixGroup: groups[index] ?? 0 })
-    })
+    for (let position = 0; position < this.#count; position++) {
+      if (position % sliceEntries === 0) await breathe()
+      const index = order[position] ?? 0
+      const entry = readPlanEntry(this.#entries, index)
+      entry.prefixGroup = groups[index] ?? 0
+      writePlanEntry(plan, position, entry)
+    }
     return plan
   }
 

@@ -56,7 +56,7 @@ export async function planBatch(options: {
   const plan = await reader.entries.toPlan()
   signal?.throwIfAborted()
   const { entries, estTokens, model } = reader
-  return { valid: true, model, total: entries.count, estTokens, plan, chunks: cutChunks(plan, rules) }
+  return { valid: true, model, total: entries.count, estTokens, plan, chunks: await cutChunks(plan, rules) }
 }
 
 const sliceBytes = 256 * 1024
@@ -127,7 +127,8 @@ class BatchReader {
     const estTokens = Math.min(promptTokens + outputTokens, planLimits.estTokensMax)
     this.estTokens += estTokens
     hashPrefixes(body, this.#rules.endpoint, this.#prefixes)
-    this.entries.add({ offset: line.offset, length: line.length, line: line.number, estTokens }, this.#prefixes)
+    const { offset, length, number } = line
+    this.entries.add({ offset, length, line: number, estTokens, prefixGroup: 0, flags: 0 }, this.#prefixes)
   }
 }
 

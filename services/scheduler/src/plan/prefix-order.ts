@@ -15,13 +15,13 @@ export interface PrefixOrder {
 export async function orderByPrefix(levels: Uint32Array, count: number): Promise<PrefixOrder> {
   const depth = new Uint8Array(count)
   const groups = new Uint32Array(count)
-  const first = Uint32Array.from({ length: count }, (_, i) => i)
+  const first = countUp(count)
   const root = first.slice()
   const slots = new Uint32Array(2 ** Math.ceil(Math.log2(Math.max(2, count * 2))))
   for (let level = 0; level < prefixCuts.length; level++) {
     slots.fill(0)
     for (let i = 0; i < count; i++) {
-      if ((i & 0xffff) === 0xffff) await breathe()
+      if ((i & 0x3fff) === 0x3fff) await breathe()
       const hash = levels[i * prefixCuts.length + level] ?? 0
       if (depth[i] !== level || hash === 0) continue
       const leader = findOrAdd(slots, levels, level, hash, i)
@@ -54,6 +54,12 @@ function findOrAdd(slots: Uint32Array, levels: Uint32Array, level: number, hash:
     }
     if (levels[(position - 1) * prefixCuts.length + level] === hash) return position - 1
   }
+}
+
+function countUp(count: number): Uint32Array {
+  const numbers = new Uint32Array(count)
+  for (let i = 0; i < count; i++) numbers[i] = i
+  return numbers
 }
 
 /** A stable sort of `order` by `keys`, which are below `order.length`. */

@@ -51,15 +51,19 @@ function feedMessage(state: HashState, message: unknown): boolean {
 
 // FNV-1a over UTF-16 units, with a final mix so that the low bits are usable in a table.
 function feed(state: HashState, text: string): boolean {
-  const last = prefixCuts[prefixCuts.length - 1] ?? 0
+  const last = prefixCuts.at(-1) ?? 0
   const end = Math.min(text.length, last - state.units)
+  // Locals, not fields: this loop is most of what a prompt costs.
+  let { hash, units } = state
   for (let i = 0; i < end; i++) {
-    state.hash = Math.imul(state.hash ^ text.charCodeAt(i), 0x01000193)
-    state.units++
-    if ((state.units & 127) !== 0) continue
-    const level = prefixCuts.indexOf(state.units)
-    if (level !== -1) state.out[level] = mix(state.hash)
+    hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+    units++
+    if ((units & 127) !== 0) continue
+    const level = prefixCuts.indexOf(units)
+    if (level !== -1) state.out[level] = mix(hash)
   }
+  state.hash = hash
+  state.units = units
   return state.units < last
 }
 

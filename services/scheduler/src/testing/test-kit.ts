@@ -9,7 +9,7 @@ import { makeMemoryProvider } from '@forebay/queue-memory'
 import { makeMemoryReplyBus } from '@forebay/reply-bus'
 import { type Database, ensureTenant, openDatabase, type Row } from '@forebay/store'
 import { tempDir, testDatabase } from '@forebay/test-support'
-import { startScheduler } from './scheduler.ts'
+import { startScheduler } from '../scheduler.ts'
 
 /** A chunk job as a worker holds it. */
 export type Held = LeasedJob<ChunkJob>

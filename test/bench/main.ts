@@ -1,0 +1,38 @@
+import { describeError, ForebayError } from '@forebay/kernel'
+
+/** A benchmark: measures, and answers with what `--json` prints. */
+type Bench = (args: readonly string[]) => Promise<object>
+
+// Each is loaded only when asked for.
+const benches: Record<string, { about: string; load: () => Promise<Bench> }> = {
+  ingest: {
+    about: 'validating and planning batch files: lines a second and memory [--lines 10000,100000]',
+    load: async () => (await import('./ingest.ts')).run,
+  },
+}
+
+async function main(): Promise<void> {
+  const [name = '', ...args] = process.argv.slice(2)
+  const bench = benches[name]
+  if (!bench) {
+    const known = Object.entries(benches).map(([each, { about }]) => `  ${each.padEnd(12)} ${about}`)
+    const title = name === '' ? 'Name a benchmark' : `There is no benchmark '${name}'`
+    throw new ForebayError('invalid_value', `${title}: npm run bench -- <name> [--json]\n${known.join('\n')}`)
+  }
+  const json = args.includes('--json')
+  const result = await (await bench.load())(args.filter((arg) => arg !== '--json'))
+  if (json) process.stdout.write(`${JSON.stringify(result)}\n`)
+  else for (const [key, value] of Object.entries(result)) show(key, value)
+}
+
+function show(key: string, value: unknown): void {
+  if (typeof value === 'object' && value !== null) {
+    process.stdout.write(`${key}\n`)
+    console.table(value)
+  } else process.stdout.write(`${key}: ${value}\n`)
+}
+
+main().catch((err: unknown) => {
+  process.stderr.write(`${err instanceof ForebayError ? err.message : describeError(err)}\n`)
+  process.exitCode = 1
+})
