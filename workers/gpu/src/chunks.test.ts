@@ -3,7 +3,7 @@ import { type EngineSim, type EngineSimOptions, startEngineSim } from '@forebay/
 import { systemClock } from '@forebay/kernel'
 import { eventually, freePort } from '@forebay/test-support'
 import { afterEach, expect, it } from 'vitest'
-import { type Bench, completion, idOfLine, line, makeBench, startFakeEngine } from './test-bench.ts'
+import { type Bench, completion, idOfLine, line, makeBench, startFakeEngine } from './testing/bench.ts'
 
 const cleanups: (() => Promise<void>)[] = []
 afterEach(async () => {

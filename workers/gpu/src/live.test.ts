@@ -2,7 +2,7 @@ import type { ReplyFrame } from '@forebay/contracts'
 import { startEngineSim } from '@forebay/engine-sim'
 import { eventually } from '@forebay/test-support'
 import { afterEach, expect, it } from 'vitest'
-import { type Bench, completion, line, makeBench, startFakeEngine } from './test-bench.ts'
+import { type Bench, completion, line, makeBench, startFakeEngine } from './testing/bench.ts'
 
 const cleanups: (() => Promise<void>)[] = []
 afterEach(async () => {
@@ -157,6 +157,29 @@ it('refuses what is past its deadline without running it, and cuts what passes i
   await eventually(() => engine.seen[0]?.aborted, { what: 'the cut' })
   await b.settled('default.realtime')
   expect(b.results.map((r) => r.statusCode)).toEqual([408, 408])
+})
+
+it('goes on with the running attempt when the broker delivers it again, and gives it up for a newer one', async () => {
+  const answers: (() => void)[] = []
+  const engine = await fake((_, res) => answers.push(() => res.end(completion())))
+  const b = await bench()
+  await b.worker(engine.url)
+  await b.ask({ messages })
+  await eventually(() => answers.length === 1, { what: 'the first attempt' })
+  await b.ask({ messages })
+  const isSettled = async () => {
+    const { inFlight, visible } = await b.queues.queue('default.realtime').depth()
+    return visible === 0 && inFlight === 1
+  }
+  await eventually(isSettled, { what: 'the second delivery to be settled' })
+  expect(engine.seen[0]?.aborted).toBe(false)
+  await b.ask({ messages }, { attempt: 2 })
+  await eventually(() => answers.length === 2 && engine.seen[0]?.aborted, { what: 'the second attempt' })
+  answers[1]?.()
+  await eventually(() => b.results.length === 1, { what: 'the result' })
+  await b.settled('default.realtime')
+  expect(b.results[0]).toMatchObject({ attempt: 2, outcome: 'succeeded' })
+  expect(b.frames.filter((frame) => frame.type === 'end')).toMatchObject([{ attempt: 2 }])
 })
 
 it('says that it is alive while the engine is silent', async () => {

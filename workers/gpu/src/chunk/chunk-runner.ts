@@ -45,7 +45,14 @@ export class ChunkRunner implements Running {
     const nextSerial = () => ++this.#serial
     const chunk = new HeldChunk({ leased, tools, blobs, budget: this.#budget, nextSerial })
     const run = async () => {
-      if (await chunk.run()) await settleDone({ receiver, leased, clock: tools.clock, logger: tools.logger })
+      const { clock, logger } = tools
+      try {
+        if (await chunk.run()) await settleDone({ receiver, leased, clock, logger })
+      } catch (err) {
+        // A bug in ours: delivered again, the chunk is handed back and its missing lines are released anew.
+        logger.error({ jobId: leased.id, err }, 'chunk failed')
+        await receiver.settle(leased, { kind: 'retry', delayMs: 1_000, reason: 'failed' }).catch(() => undefined)
+      }
       this.#held.delete(chunk)
       tools.onFree()
     }

@@ -22,7 +22,18 @@ it('reads keys with escapes, and takes the last of duplicate members', () => {
 })
 
 it('answers undefined for what is no whole object', () => {
-  for (const line of ['', '[]', '{', '{"body"', '{"body":', '{"body":"x', '{"body":{"a":1', '{"body":1', '{body:1}']) {
+  for (const line of [
+    '',
+    '[]',
+    '{',
+    '{"body"',
+    '{"body":',
+    '{"body":"x',
+    '{"body":{"a":1',
+    '{"body":1',
+    '{body:1}',
+    '{"\\x":1}',
+  ]) {
     expect(findMembers(Buffer.from(line), ['body']), line).toBeUndefined()
   }
 })

@@ -27,6 +27,7 @@ export function findMembers<Name extends string>(
     const keyEnd = endOfString(line, at)
     if (keyEnd === undefined) return undefined
     const key = keyOf(line, at, keyEnd)
+    if (key === undefined) return undefined
     at = skipSpace(line, keyEnd)
     if (line[at] !== 0x3a) return undefined
     const start = skipSpace(line, at + 1)
@@ -41,9 +42,14 @@ export function findMembers<Name extends string>(
   }
 }
 
-function keyOf(line: Buffer, start: number, end: number): string {
+function keyOf(line: Buffer, start: number, end: number): string | undefined {
   const raw = line.toString('utf8', start + 1, end - 1)
-  return raw.includes('\\') ? String(JSON.parse(`"${raw}"`)) : raw
+  if (!raw.includes('\\')) return raw
+  try {
+    return String(JSON.parse(`"${raw}"`))
+  } catch {
+    return undefined
+  }
 }
 
 function skipSpace(line: Buffer, from: number): number {

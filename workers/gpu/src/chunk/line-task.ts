@@ -104,6 +104,10 @@ export function makeLineTask(options: {
 }
 
 function textOf(json: Buffer): string {
-  const value: unknown = JSON.parse(json.toString())
-  return typeof value === 'string' ? value : ''
+  try {
+    const value: unknown = JSON.parse(json.toString())
+    return typeof value === 'string' ? value : ''
+  } catch {
+    return ''
+  }
 }

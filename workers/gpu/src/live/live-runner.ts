@@ -39,7 +39,13 @@ export class LiveRunner implements Running {
   onJob(leased: LeasedJob<RequestJob>, receiver: Pick<JobReceiver<WorkJob>, 'settle'>): void {
     const { clock, logger, flusher, dispatcher, onFree } = this.#tools
     const { job, lost } = leased
-    this.#newest.get(job.requestId)?.abandon('superseded')
+    const other = this.#newest.get(job.requestId)
+    if (other && other.job.attempt >= job.attempt) {
+      // The broker delivered late or twice; begun anew, the reply's frames would contradict each other.
+      void settleDone({ receiver, leased, clock, logger })
+      return
+    }
+    other?.abandon('superseded')
     const reply = makeReplySender({ bus: this.#bus, job, clock, logger })
     let onEnd: (end: LiveEnd) => void = () => {}
     const ended = new Promise<LiveEnd>((resolve) => {

@@ -20,8 +20,8 @@ import { JobReceiver, LanePuller, makeJobSender, makeJsonCodec } from '@forebay/
 import { makeMemoryProvider } from '@forebay/queue-memory'
 import { makeMemoryReplyBus } from '@forebay/reply-bus'
 import { eventually, tempDir } from '@forebay/test-support'
-import type { WorkerTuning } from './tuning.ts'
-import { startWorker, type Worker } from './worker.ts'
+import type { WorkerTuning } from '../tuning.ts'
+import { startWorker, type Worker } from '../worker.ts'
 
 const fastTuning: Partial<WorkerTuning> = { flushMs: 20, announceMs: 100, lastFlushMs: 1_000 }
 
