@@ -44,7 +44,7 @@ export async function runFaults(options: {
     let killed = 0
     const killing = (async () => {
       while (killed < kills) {
-        await systemClock.sleep(200 + random() * (form === 'standalone' ? 4000 : 1200))
+        await systemClock.sleep(form === 'standalone' ? 2000 + random() * 6000 : 200 + random() * 1200)
         const name = target.victims[Math.floor(random() * target.victims.length)] ?? ''
         if (await target.kill(name)) say(`  kill ${++killed}/${kills}: ${name}\n`)
       }
