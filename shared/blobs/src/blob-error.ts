@@ -62,6 +62,9 @@ export function checkError(backend: ObjectBackend, err: unknown, need: keyof Obj
   const { place } = backend
   const fault = backend.faultOf(err)
   const options = { cause: err }
+  if (fault?.kind === 'missing' && need === 'write') {
+    return new ForebayError('config_invalid', `BLOB_URL: ${place} does not exist. Create it or name another.`, options)
+  }
   switch (fault?.kind) {
     case 'denied':
       return new ForebayError(

@@ -75,6 +75,6 @@ export function testPutting({ fresh, harness }: Subject): void {
     const { stdout } = await promisify(execFile)(process.execPath, args)
     const { bytes, grownBytes } = JSON.parse(stdout)
     expect(bytes).toBe(size)
-    expect(grownBytes).toBeLessThan(100 * mebibyte)
+    expect(grownBytes).toBeLessThan(120 * mebibyte)
   }, 60_000)
 }

@@ -1,0 +1,1 @@
+export { openGcsBlobs } from './open-gcs-blobs.ts'
