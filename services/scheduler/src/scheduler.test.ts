@@ -1,4 +1,5 @@
 import { blobKeys, type Control } from '@forebay/contracts'
+import { ForebayError } from '@forebay/kernel'
 import { eventually } from '@forebay/test-support'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Held, line, makeTestKit, readLines, type TestKit } from './testing/test-kit.ts'
@@ -218,6 +219,25 @@ describe('a lost chunk', () => {
     await untilStatus(id, 'completed')
     expect(await kit.queues.queue('default.batch').depth()).toMatchObject({ visible: 0, inFlight: 1 })
   })
+})
+
+test('chunks that the broker refuses are sent again when it takes them, each as a later attempt', async () => {
+  const queue = kit.queues.queue('default.batch')
+  const send = queue.send.bind(queue)
+  let refusals = 2
+  queue.send = async (items) => {
+    if (refusals-- <= 0) return send(items)
+    const error = new ForebayError('unavailable', 'The broker is down.')
+    return items.map(({ id }) => ({ id, ok: false, error }))
+  }
+  await kit.start()
+  const id = await kit.submit(lines(4))
+  const { batch, jobs } = await workUntil(id, 'completed')
+  expect(jobs.map((held) => held.id)).toEqual([`${id}.0.3`])
+  expect(batch).toMatchObject({ total: 4, completed: 4 })
+  expect(
+    await kit.db.query(`SELECT virtual_tokens = (SELECT sum(est_tokens) FROM chunks) AS once FROM tenants`),
+  ).toEqual([{ once: true }])
 })
 
 test('two schedulers share the work: every chunk is released once, every batch ends once', async () => {

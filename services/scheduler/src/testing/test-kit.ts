@@ -99,15 +99,13 @@ async function submit(
   return batchId
 }
 
-/** What a test looks at in a batch, with the lines of its files. */
+/** What a test looks at in a batch. */
 export interface BatchView extends Row {
   status: string
   total: number
   completed: number
   failed: number
   errors: { code: string; line: number | null }[] | null
-  output: OutLine[] | undefined
-  error: OutLine[] | undefined
 }
 
 interface OutLine {
