@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { deadLetterCases } from './dead-letters.ts'
 import { enduranceCases } from './endurance.ts'
 import { type DriverExpectations, type Harness, leaseMs } from './harness.ts'
+import { jobCases } from './jobs.ts'
 import { leaseCases } from './leases.ts'
 import { sendingCases } from './sending.ts'
 
@@ -58,6 +59,7 @@ export function describeQueueDriver(
     describe('sending', () => sendingCases(h))
     describe('leases', () => leaseCases(h))
     describe('dead letters', () => deadLetterCases(h))
+    describe('jobs', () => jobCases(h))
     describe('endurance', () => enduranceCases(h))
   })
 }

@@ -3,7 +3,7 @@ import { JobReceiver, makeJsonCodec } from '@forebay/queue-core'
 import type { QueueDriver } from '@forebay/queue-port'
 import { eventually } from '@forebay/test-support'
 import { expect, it } from 'vitest'
-import { codeOf, type Harness, leaseMs, message, messages, receive, receiveOne } from './harness.ts'
+import { codeOf, expectDepth, type Harness, leaseMs, message, messages, receive, receiveOne } from './harness.ts'
 
 /** Many messages, cut connections and shutting down. */
 export function enduranceCases(h: () => Harness): void {
@@ -23,7 +23,7 @@ export function enduranceCases(h: () => Harness): void {
     await Promise.all(consumers)
     expect(seen.size).toBe(total)
     expect([...seen.values()].filter((times) => times > 1).length).toBe(0)
-    expect(await queue.depth()).toMatchObject({ visible: 0, inFlight: 0, delayed: 0, dead: 0 })
+    await expectDepth(queue, {})
   })
 
   it('loses nothing when every connection is cut mid-work', async (t) => {

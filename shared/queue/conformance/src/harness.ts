@@ -1,4 +1,6 @@
-import type { Lease, OutboundMessage, QueueDriver, QueueProvider } from '@forebay/queue-port'
+import type { Lease, OutboundMessage, QueueDepth, QueueDriver, QueueProvider } from '@forebay/queue-port'
+import { eventually } from '@forebay/test-support'
+import { expect } from 'vitest'
 
 /** How long the suite's leases are. */
 export const leaseMs = 1_000
@@ -51,6 +53,27 @@ export async function receiveOne(queue: QueueDriver, waitMs = 5_000): Promise<Le
   const [lease] = await receive(queue, 1, waitMs)
   if (!lease) throw new Error(`no message arrived on ${queue.name} within ${waitMs} ms`)
   return lease
+}
+
+/**
+ * Expects the queue to hold this and nothing else. A broker whose count is not exact is given time, and may take
+ * visible, leased and delayed messages for one another.
+ */
+export async function expectDepth(queue: QueueDriver, expected: Partial<Omit<QueueDepth, 'asOf'>>): Promise<void> {
+  const full = { visible: 0, inFlight: 0, delayed: 0, dead: 0, ...expected }
+  const look = async () => {
+    const { asOf: _asOf, ...found } = await queue.depth()
+    return queue.capabilities.depth === 'exact' ? found : blurred(found)
+  }
+  if (queue.capabilities.depth === 'exact') return expect(await look()).toEqual(full)
+  await eventually(async () => expect(await look()).toEqual(blurred(full)) ?? true, {
+    timeoutMs: 3_000,
+    what: `${queue.name} to count ${JSON.stringify(blurred(full))}`,
+  })
+}
+
+function blurred(depth: Omit<QueueDepth, 'asOf'>): { live: number; dead: number } {
+  return { live: depth.visible + depth.inFlight + depth.delayed, dead: depth.dead }
 }
 
 /** The error code a call rejects with, or 'none'. */

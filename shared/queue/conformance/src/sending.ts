@@ -1,6 +1,6 @@
 import { systemClock } from '@forebay/kernel'
 import { expect, it } from 'vitest'
-import { type Harness, message, messages, receive, receiveOne } from './harness.ts'
+import { expectDepth, type Harness, message, messages, receive, receiveOne } from './harness.ts'
 
 /** Sending, receiving, waking up and delays. */
 export function sendingCases(h: () => Harness): void {
@@ -102,7 +102,7 @@ export function sendingCases(h: () => Harness): void {
     const first = await receiveOne(queue)
     expect(first.id).toBe('now')
     await queue.ack([first])
-    expect(await queue.depth()).toMatchObject({ visible: 0, delayed: 1 })
+    await expectDepth(queue, { delayed: 1 })
     expect((await receiveOne(queue)).id).toBe('later')
     expect(systemClock.now() - sentAt).toBeGreaterThanOrEqual(580)
     expect(systemClock.now() - sentAt).toBeLessThan(2_500)
@@ -117,7 +117,7 @@ export function sendingCases(h: () => Harness): void {
       ['big', 'queue_too_large'],
       ['after', 'ok'],
     ])
-    expect((await queue.depth()).visible).toBe(2)
+    await expectDepth(queue, { visible: 2 })
   })
 
   it('takes a body of the largest size it declares', async () => {

@@ -1,0 +1,1 @@
+export { makeSqsProvider } from './provider.ts'
