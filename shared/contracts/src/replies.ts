@@ -50,8 +50,16 @@ export type ReplyFrame = z.infer<typeof replyFrameSchema>
 
 /** What every worker of a deployment hears. */
 export const controlSchema = z.discriminatedUnion('type', [
-  /** The client left, or its gateway gave this attempt up: abort the engine request. Unknown ids are ignored. */
-  z.object({ type: z.literal('cancel-request'), requestId: z.string(), attempt: z.number() }),
+  /**
+   * Abort the engine request; unknown ids are ignored. `left`: nobody wants the answer any more, what was used is
+   * charged. `superseded`: another attempt runs instead, or nobody waits for this one; its tokens are nobody's.
+   */
+  z.object({
+    type: z.literal('cancel-request'),
+    requestId: z.string(),
+    attempt: z.number(),
+    reason: z.enum(['left', 'superseded']).default('left'),
+  }),
   /** Start nothing more of this batch; what runs may finish. */
   z.object({ type: z.literal('cancel-batch'), batchId: z.string() }),
 ])

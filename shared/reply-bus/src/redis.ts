@@ -57,7 +57,14 @@ export function makeRedisReplyBus(options: { url: string; logger: Logger }): Rep
     const name = prefix + channel
     const set = handlers.get(name) ?? new Set()
     handlers.set(name, set.add(handle))
-    if (set.size === 1) await subscriber.subscribe(name)
+    if (set.size === 1) {
+      try {
+        await subscriber.subscribe(name)
+      } catch (err) {
+        handlers.delete(name)
+        throw new ForebayError('unavailable', 'The reply bus cannot be reached right now.', { cause: err })
+      }
+    }
     return async () => {
       set.delete(handle)
       if (set.size === 0) {

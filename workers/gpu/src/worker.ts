@@ -166,7 +166,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     draining: () => draining,
   })
   const stopControl = await bus.onControl((message) => {
-    if (message.type === 'cancel-request') live.cancel(message.requestId, message.attempt)
+    if (message.type === 'cancel-request') live.cancel(message)
     else chunks.cancelBatch(message.batchId)
   })
   const stopAnnouncing = clock.every(tuning.announceMs, () => announce())

@@ -8,8 +8,8 @@ export type ReplyEvent = Extract<ReplyFrame, { type: 'head' | 'data' | 'end' }> 
 export interface CallActions {
   /** Puts an attempt's job on the queue; a failure comes back through `LiveCall.fail`. */
   send(attempt: number): void
-  /** Tells the workers to drop an attempt. */
-  cancel(attempt: number): void
+  /** Tells the workers to drop an attempt: the client left, or another attempt takes its place. */
+  cancel(attempt: number, reason: 'left' | 'superseded'): void
   /** An attempt was given up. */
   lost(attempt: number, reason: LossReason): void
 }
@@ -103,7 +103,7 @@ export class LiveCall {
       case 'data':
         this.#backlog += frame.text.length
         if (this.#backlog > callLimits.backlogMax && this.#committed) {
-          this.#actions.cancel(this.#attempt)
+          this.#actions.cancel(this.#attempt, 'left')
           this.fail(new ForebayError('client_closed', 'The client reads its stream too slowly.'))
           break
         }
@@ -121,7 +121,7 @@ export class LiveCall {
     if (this.over) return
     if (nowMs >= this.#deadlineMs) {
       const waited = `${Math.round((this.#deadlineMs - this.#startedMs) / 1000)} s`
-      this.#actions.cancel(this.#attempt)
+      this.#actions.cancel(this.#attempt, 'left')
       this.fail(
         this.#state === 'queued'
           ? new ForebayError('timeout', `No worker was free to start the request within ${waited}. Please retry later.`)
@@ -133,7 +133,7 @@ export class LiveCall {
       this.#state === 'queued' &&
       nowMs - Math.max(poolHeardMs, this.#attemptStartedMs) >= callLimits.noWorkerMs
     ) {
-      this.#actions.cancel(this.#attempt)
+      this.#actions.cancel(this.#attempt, 'left')
       this.fail(
         new ForebayError(
           'overloaded',
@@ -147,7 +147,7 @@ export class LiveCall {
   /** The client left, or the gateway stops: the workers are told at once. */
   cancel(reason: ForebayError): void {
     if (this.over) return
-    this.#actions.cancel(this.#attempt)
+    this.#actions.cancel(this.#attempt, 'left')
     this.#events = []
     this.fail(reason)
   }
@@ -161,7 +161,7 @@ export class LiveCall {
   }
 
   #lose(reason: LossReason, nowMs: number): void {
-    this.#actions.cancel(this.#attempt)
+    this.#actions.cancel(this.#attempt, this.#committed ? 'left' : 'superseded')
     this.#actions.lost(this.#attempt, reason)
     if (this.#committed) {
       this.fail(

@@ -73,7 +73,7 @@ export class LiveCalls implements Running {
       deadlineMs,
       actions: {
         send: (attempt) => void send(attempt).catch((err: unknown) => call.fail(err)),
-        cancel: (attempt) => this.#tell({ type: 'cancel-request', requestId, attempt }),
+        cancel: (attempt, reason) => this.#tell({ type: 'cancel-request', requestId, attempt, reason }),
         lost: (attempt, reason) => {
           metrics.liveLost.inc({ reason })
           this.#options.logger.warn({ requestId, attempt, pool, reason }, 'attempt of a live request lost')
@@ -118,7 +118,7 @@ export class LiveCalls implements Running {
     const name = `${frame.requestId}.${frame.attempt}`
     if (nowMs - (this.#told.get(name) ?? Number.NEGATIVE_INFINITY) < 1_000) return
     this.#told.set(name, nowMs)
-    this.#tell({ type: 'cancel-request', requestId: frame.requestId, attempt: frame.attempt })
+    this.#tell({ type: 'cancel-request', requestId: frame.requestId, attempt: frame.attempt, reason: 'superseded' })
   }
 
   #check(): void {

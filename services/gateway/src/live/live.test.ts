@@ -146,7 +146,12 @@ describe('a stream', () => {
     const leftMs = performance.now()
     await eventually(() => worker.controls.length > 0, { what: 'the cancel', timeoutMs: 1_000 })
     expect(performance.now() - leftMs).toBeLessThan(100)
-    expect(worker.controls[0]).toEqual({ type: 'cancel-request', requestId: worker.jobs[0]?.requestId, attempt: 1 })
+    expect(worker.controls[0]).toEqual({
+      type: 'cancel-request',
+      requestId: worker.jobs[0]?.requestId,
+      attempt: 1,
+      reason: 'left',
+    })
   })
 
   it('that breaks after its first byte ends with an error event', async () => {
@@ -204,7 +209,9 @@ describe('a lost attempt', () => {
     await harness.bus.send(job.replyTo, { ...late, type: 'end', usage: null })
     await harness.bus.send(job.replyTo, { ...late, type: 'accepted', workerId: 'w2' })
     await harness.bus.send(job.replyTo, { ...late, type: 'alive', seq: 1 })
-    expect(worker.controls).toEqual([{ type: 'cancel-request', requestId: job.requestId, attempt: 1 }])
+    expect(worker.controls).toEqual([
+      { type: 'cancel-request', requestId: job.requestId, attempt: 1, reason: 'superseded' },
+    ])
   })
 })
 

@@ -1,4 +1,4 @@
-import type { Lane, RequestJob, WorkJob } from '@forebay/contracts'
+import type { Control, Lane, RequestJob, WorkJob } from '@forebay/contracts'
 import type { Running } from '@forebay/kernel'
 import type { JobReceiver, LeasedJob } from '@forebay/queue-core'
 import type { ReplyBus } from '@forebay/reply-bus'
@@ -78,9 +78,9 @@ export class LiveRunner implements Running {
   }
 
   /** The client left, or its gateway gave this attempt up. Ids and attempts not held here are ignored. */
-  cancel(requestId: string, attempt: number): void {
+  cancel({ requestId, attempt, reason }: Extract<Control, { type: 'cancel-request' }>): void {
     const request = this.#newest.get(requestId)
-    if (request?.job.attempt === attempt) request.abandon('cancelled')
+    if (request?.job.attempt === attempt) request.abandon(reason === 'left' ? 'cancelled' : 'superseded')
   }
 
   /** Gives up every request for which `which` holds. */
