@@ -1,5 +1,6 @@
 import { describeConfig, required } from '@forebay/config'
-import { migrate } from '@forebay/store'
+import { silentLogger, systemClock } from '@forebay/kernel'
+import { createApiKey, ensureTenant, migrate, openDatabase } from '@forebay/store'
 import type { Command } from 'commander'
 import { type Cli, onRun } from '../command.ts'
 import { exitCodes, usageFailure } from '../failure.ts'
@@ -24,13 +25,35 @@ export function addSetupCommands(program: Command, cli: Cli): void {
     return exitCodes.ok
   })
 
-  const migration = program.command('migrate').description('bring the database of DATABASE_URL up to date')
+  const migration = program
+    .command('migrate')
+    .description(
+      "bring the database of DATABASE_URL up to date; FOREBAY_API_KEY becomes an admin key of the tenant 'default'",
+    )
   onRun<[]>(cli, migration, async ({ settings, out }) => {
-    const applied = await migrate({ url: databaseUrl(settings().config) })
+    const { config } = settings()
+    const url = databaseUrl(config)
+    const { apiKey } = config
+    const applied = await migrate({ url })
+    if (apiKey !== undefined) {
+      await addAdminKey(url, apiKey)
+      out.note(`The key of FOREBAY_API_KEY (…${apiKey.slice(-4)}) is an admin key of the tenant 'default'.`)
+    }
     out.data(applied, () => applied.join('\n'))
     out.note(applied.length > 0 ? `Applied ${count(applied.length, 'migration')}.` : 'The database is up to date.')
     return exitCodes.ok
   })
+}
+
+// The first key of a new installation; further ones are made over the API.
+async function addAdminKey(url: string, key: string): Promise<void> {
+  const db = openDatabase({ url, logger: silentLogger, connectionsMax: 1 })
+  try {
+    await ensureTenant(db, { id: 'default', name: 'Default' })
+    await createApiKey(db, { tenantId: 'default', name: 'first', role: 'admin', nowMs: systemClock.now(), key })
+  } finally {
+    await db.stop()
+  }
 }
 
 function databaseUrl(config: Parameters<typeof required>[0]): string {
