@@ -84,8 +84,10 @@ export function makeRedisReplyBus(options: { url: string; logger: Logger }): Rep
     announce: (announcement) => publish('announce', announcement),
     onAnnounce: (onAnnouncement) =>
       hear<Announcement>('announce', (value) => announcementSchema.parse(value), onAnnouncement),
-    trouble: () =>
-      publisher.status === 'ready' || publisher.status === 'wait' ? undefined : `reply bus is ${publisher.status}`,
+    trouble: () => {
+      const status = [publisher, subscriber].map((redis) => redis.status).find((s) => s !== 'ready' && s !== 'wait')
+      return status === undefined ? undefined : `reply bus is ${status}`
+    },
     stop: () => (stopped ??= Promise.all([quit(publisher), quit(subscriber)]).then(() => {})),
   }
 }

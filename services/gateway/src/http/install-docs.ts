@@ -24,6 +24,11 @@ export async function installDocs(app: App): Promise<void> {
   })
   await app.register(fastifySwaggerUi, {
     routePrefix: '/docs',
+    // The bar above carries another project's logo and a box to open any document; this page is of this server only.
+    theme: {
+      title: 'Forebay API',
+      css: [{ filename: 'forebay.css', content: '.swagger-ui .topbar { display: none }' }],
+    },
     uiConfig: { deepLinking: true, persistAuthorization: false },
     staticCSP: {
       'default-src': ["'self'"],

@@ -1,7 +1,8 @@
 import { describeError, ForebayError, type Logger } from '@forebay/kernel'
-import { PostgresConnection, PostgresQueueBackend } from 'bullmq'
+import { PostgresQueueBackend } from 'bullmq'
 import { type Broker, backendOptions } from './broker.ts'
 import { displayUrl } from './display-url.ts'
+import { ListeningConnection } from './listening-connection.ts'
 
 const schemaDefault = 'forebay_queue'
 
@@ -23,7 +24,7 @@ export async function openPostgresBroker(options: { url: string; logger: Logger 
     application_name: 'forebay-queue',
     options: `-c synchronous_commit=${commit}`,
   }
-  const connection = new PostgresConnection(config)
+  const connection = new ListeningConnection(config)
   // Every queue listens on it.
   connection.setMaxListeners(0)
   connection.on('error', (err: unknown) => {
