@@ -1,5 +1,5 @@
 import { describeBlobStore, startFaultyLink } from '@forebay/blobs/conformance'
-import { startGcsEmulator } from '@forebay/emulators'
+import { startGcsEmulator } from '@forebay/emulators/blobs'
 
 describeBlobStore(
   'gcs',

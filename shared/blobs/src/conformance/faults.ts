@@ -23,6 +23,13 @@ export function testFaults({ fresh, harness }: Subject): void {
     expect(await blobs.size('x')).toBeUndefined()
   })
 
+  it.each([1, 10])('finishes a put whose connection breaks once, %i MiB in', async (at) => {
+    const blobs = fresh()
+    remote().link.breakAfter('to store', at * mebibyte)
+    await blobs.put('x', streamed(pattern(20 * mebibyte)))
+    expect((await readAll(blobs, 'x')).equals(pattern(20 * mebibyte))).toBe(true)
+  })
+
   it('fails a read that is cut half way, and never ends it as if it were whole', async () => {
     const blobs = fresh()
     await blobs.put('x', pattern(4 * mebibyte))

@@ -9,6 +9,8 @@ export interface FaultyLink {
   readonly bytesSent: number
   /** Cuts every connection, and each one made from then on, once this many more bytes went that way. */
   cutAfter(way: 'to store' | 'from store', bytes: number): void
+  /** The same, once: the connections made from then on pass. */
+  breakAfter(way: 'to store' | 'from store', bytes: number): void
   /** Answers each request with this status, without asking the store. */
   answer(status: number): void
   /** Lets everything pass again. */
@@ -21,12 +23,14 @@ export async function startFaultyLink(options: { port: number }): Promise<Faulty
   const sockets = new Set<Socket>()
   const requests: string[] = []
   let bytesSent = 0
-  let left = { 'to store': Number.POSITIVE_INFINITY, 'from store': Number.POSITIVE_INFINITY }
+  let left = unlimited()
+  let once = false
   let status: number | undefined
   const isCut = () => Math.min(left['to store'], left['from store']) <= 0
   const drop = () => {
     for (const socket of sockets) socket.destroy()
     sockets.clear()
+    if (once) left = unlimited()
   }
   const forward = (from: Socket, to: Socket, way: keyof typeof left) => {
     from.on('data', (data: Buffer) => {
@@ -68,6 +72,11 @@ export async function startFaultyLink(options: { port: number }): Promise<Faulty
       return bytesSent
     },
     cutAfter: (way, bytes) => {
+      once = false
+      left[way] = bytes
+    },
+    breakAfter: (way, bytes) => {
+      once = true
       left[way] = bytes
     },
     answer: (code) => {
@@ -75,7 +84,7 @@ export async function startFaultyLink(options: { port: number }): Promise<Faulty
       drop()
     },
     heal: () => {
-      left = { 'to store': Number.POSITIVE_INFINITY, 'from store': Number.POSITIVE_INFINITY }
+      left = unlimited()
       status = undefined
       drop()
     },
@@ -85,4 +94,8 @@ export async function startFaultyLink(options: { port: number }): Promise<Faulty
         server.close(() => resolve())
       }),
   }
+}
+
+function unlimited(): Record<'to store' | 'from store', number> {
+  return { 'to store': Number.POSITIVE_INFINITY, 'from store': Number.POSITIVE_INFINITY }
 }

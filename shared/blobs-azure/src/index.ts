@@ -1,0 +1,1 @@
+export { openAzureBlobs } from './open-azure-blobs.ts'

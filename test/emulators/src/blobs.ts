@@ -1,0 +1,3 @@
+export { startAzureBlobEmulator } from './azure-blob/azure-blob.ts'
+export type { BlobEmulator } from './blob-emulator.ts'
+export { startGcsEmulator } from './gcs/gcs.ts'
