@@ -3,10 +3,11 @@
  * of plain words by a hash of the prompt; its timing comes from a step-level model of vLLM's scheduler. It says so in
  * every response (`x-engine-sim: 1`, `system_fingerprint: "engine-sim"`). See `--help` for use.
  */
+
+import type { SchedulingPolicy } from '@forebay/engine-model'
+import { type ProfileName, profiles } from '@forebay/engine-model'
 import { logLevels, makeLogger, runProcess } from '@forebay/kernel'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { type ProfileName, profiles } from './model/profile.ts'
-import type { SchedulingPolicy } from './model/waiting-queue.ts'
 import { type FailureKind, type FailureRates, failureKinds } from './server/failures.ts'
 import { startEngineSim } from './start-engine-sim.ts'
 

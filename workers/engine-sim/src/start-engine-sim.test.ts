@@ -1,6 +1,6 @@
+import { profiles } from '@forebay/engine-model'
 import { eventually } from '@forebay/test-support'
 import { afterEach, describe, expect, it } from 'vitest'
-import { profiles } from './model/profile.ts'
 import type { EngineSimOptions } from './server/settings.ts'
 import { type EngineSim, startEngineSim } from './start-engine-sim.ts'
 

@@ -1,7 +1,7 @@
+import type { BatcherCounts } from '@forebay/batcher'
 import { lanes } from '@forebay/contracts'
 import { type Clock, describeError, type Logger } from '@forebay/kernel'
 import type { ReplyBus } from '@forebay/reply-bus'
-import type { BatcherCounts } from './batcher/batcher.ts'
 import type { EngineState } from './engine/engine-monitor.ts'
 import type { WorkerMetrics } from './metrics.ts'
 import type { Throughput } from './throughput.ts'

@@ -1,7 +1,6 @@
+import type { Batcher, BatcherCounts, BatcherRequest, EngineSample, Suspicion } from '@forebay/batcher'
 import type { Usage } from '@forebay/contracts'
 import { backoffMs, type Clock, type Logger } from '@forebay/kernel'
-import type { Batcher, BatcherCounts } from './batcher/batcher.ts'
-import type { BatcherRequest, EngineSample, Suspicion } from './batcher/request.ts'
 import type { Failure } from './engine/outcome.ts'
 import type { WorkerMetrics } from './metrics.ts'
 

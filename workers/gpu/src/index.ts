@@ -1,5 +1,5 @@
-export { type Batcher, type BatcherCounts, makeBatcher } from './batcher/batcher.ts'
-export type { BatcherRequest, EngineSample, Suspicion } from './batcher/request.ts'
+export type { BatcherRequest, EngineSample, Suspicion } from '@forebay/batcher'
+export { type Batcher, type BatcherCounts, makeBatcher } from '@forebay/batcher'
 export type { EngineProfile } from './engine/detect-engine.ts'
 export { chooseEngineUrl, findEngine, usualEngineUrls } from './find-engine.ts'
 export type { WorkerTuning } from './tuning.ts'

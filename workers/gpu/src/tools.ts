@@ -1,5 +1,5 @@
+import type { Batcher } from '@forebay/batcher'
 import type { Clock, Logger } from '@forebay/kernel'
-import type { Batcher } from './batcher/batcher.ts'
 import type { RequestDispatcher } from './dispatcher.ts'
 import type { EngineClient } from './engine/engine-client.ts'
 import type { TimeLimits } from './engine/time-limits.ts'

@@ -1,4 +1,4 @@
-import type { EngineRequest } from '../model/sequence.ts'
+import type { EngineRequest } from '@forebay/engine-model'
 import { FixedEngine } from './fixed-engine.ts'
 import type { Settings } from './settings.ts'
 import { SteppedEngine } from './stepped-engine.ts'

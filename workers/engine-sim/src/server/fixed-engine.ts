@@ -1,6 +1,6 @@
+import type { FixedProfile } from '@forebay/engine-model'
+import { type Queued, WaitingQueue } from '@forebay/engine-model'
 import type { Clock } from '@forebay/kernel'
-import type { FixedProfile } from '../model/profile.ts'
-import { type Queued, WaitingQueue } from '../model/waiting-queue.ts'
 import type { Engine, EngineWork } from './engine.ts'
 import type { Settings } from './settings.ts'
 

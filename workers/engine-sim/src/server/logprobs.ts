@@ -1,4 +1,4 @@
-import { hashString } from '../model/block-hashes.ts'
+import { hashString } from '@forebay/engine-model'
 
 /** A log probability that a token always has; plausible, and not the result of any model. */
 function logprobOf(piece: string): number {

@@ -1,4 +1,4 @@
-import { hashBlocks, mix } from '../model/block-hashes.ts'
+import { hashBlocks, mix } from '@forebay/engine-model'
 import { tokenize } from '../text/tokenizer.ts'
 import { ApiError } from './api-error.ts'
 import type { Sim } from './sim.ts'

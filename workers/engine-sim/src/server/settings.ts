@@ -1,7 +1,6 @@
+import type { SchedulingPolicy } from '@forebay/engine-model'
+import { type EngineLimits, type Profile, type ProfileName, profiles, resolveLimits } from '@forebay/engine-model'
 import { type Clock, ForebayError, type Logger, silentLogger, systemClock } from '@forebay/kernel'
-import { resolveLimits } from '../model/engine-model.ts'
-import { type EngineLimits, type Profile, type ProfileName, profiles } from '../model/profile.ts'
-import type { SchedulingPolicy } from '../model/waiting-queue.ts'
 import type { FailureRates } from './failures.ts'
 
 export interface EngineSimOptions extends Partial<EngineLimits> {

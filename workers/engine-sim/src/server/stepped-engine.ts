@@ -1,6 +1,6 @@
+import type { StepProfile } from '@forebay/engine-model'
+import { EngineModel, type StepResult } from '@forebay/engine-model'
 import type { Clock } from '@forebay/kernel'
-import { EngineModel, type StepResult } from '../model/engine-model.ts'
-import type { StepProfile } from '../model/profile.ts'
 import type { Engine, EngineWork } from './engine.ts'
 import type { Settings } from './settings.ts'
 

@@ -1,4 +1,4 @@
-import { hashString, mix } from '../model/block-hashes.ts'
+import { hashString, mix } from '@forebay/engine-model'
 
 /**
  * A unit vector for a text. Each lower-cased word adds its own pseudo-random direction, so equal texts have equal

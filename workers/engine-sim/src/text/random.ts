@@ -1,4 +1,4 @@
-import { mix } from '../model/block-hashes.ts'
+import { mix } from '@forebay/engine-model'
 
 /** A seeded stream of numbers in [0, 1): equal seeds give equal streams. */
 export function makeRandom(seed: number): () => number {

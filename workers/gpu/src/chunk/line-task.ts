@@ -1,6 +1,6 @@
+import type { Suspicion } from '@forebay/batcher'
 import { batchRequestId, type ChunkJob } from '@forebay/contracts'
 import type { PlanEntry } from '@forebay/plan'
-import type { Suspicion } from '../batcher/request.ts'
 import type { Task } from '../dispatcher.ts'
 import { type Answer, errorAnswer, lastAnswer } from '../engine/outcome.ts'
 import type { FinishedRequest } from '../results/result-flusher.ts'

@@ -1,4 +1,4 @@
-import type { EngineSample } from '../batcher/request.ts'
+import type { EngineSample } from '@forebay/batcher'
 
 /** Reads vLLM's Prometheus text, summed over its engines; undefined when it is not vLLM's. */
 export function readEngineMetrics(text: string, atMs: number): EngineSample | undefined {

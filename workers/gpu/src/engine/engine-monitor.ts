@@ -1,5 +1,5 @@
+import type { EngineSample } from '@forebay/batcher'
 import { backoffMs, type Clock, describeError, type Logger, type Running } from '@forebay/kernel'
-import type { EngineSample } from '../batcher/request.ts'
 import { detectEngine, type EngineProfile } from './detect-engine.ts'
 import { type EngineClient, isRefused } from './engine-client.ts'
 import { readEngineMetrics } from './engine-metrics.ts'
