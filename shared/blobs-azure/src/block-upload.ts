@@ -3,6 +3,9 @@ import type { BlockBlobClient } from '@azure/storage-blob'
 import type { PieceUpload } from '@forebay/blobs'
 import { codeOf } from './fault-of-azure.ts'
 
+/** Makes a call to Azure within the time it is given. */
+export type AzureCall = <T>(work: (abortSignal: AbortSignal) => Promise<T>) => Promise<T>
+
 /** Marks an empty blob that stands in for a put being given up, for the moment until it is deleted. */
 const discarded = 'forebaydiscarded'
 
@@ -17,8 +20,8 @@ export function isDiscarded(metadata: Record<string, string> | undefined): boole
  * older blob stands, its own blocks are committed once more. One that was stored in a single request has no blocks to
  * name: there Azure drops the staged ones itself, after a week.
  */
-export function startBlocks(options: { blob: BlockBlobClient }): PieceUpload {
-  const { blob } = options
+export function startBlocks(options: { blob: BlockBlobClient; call: AzureCall }): PieceUpload {
+  const { blob, call } = options
   // Ids of two puts to one key must differ, and all ids of a blob be of one length.
   const put = randomBytes(12).toString('hex')
   const idOf = (number: number) => Buffer.from(`${put}-${String(number).padStart(6, '0')}`).toString('base64')
@@ -27,10 +30,11 @@ export function startBlocks(options: { blob: BlockBlobClient }): PieceUpload {
     parallel: 2,
     send: async ({ number, bytes }) => {
       count = Math.max(count, number)
-      await blob.stageBlock(idOf(number), bytes, bytes.byteLength)
+      await call((abortSignal) => blob.stageBlock(idOf(number), bytes, bytes.byteLength, { abortSignal }))
     },
     complete: async () => {
-      await blob.commitBlockList(Array.from({ length: count }, (_, i) => idOf(i + 1)))
+      const ids = Array.from({ length: count }, (_, i) => idOf(i + 1))
+      await call((abortSignal) => blob.commitBlockList(ids, { abortSignal }))
     },
     abort: async () => {
       try {

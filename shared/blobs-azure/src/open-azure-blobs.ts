@@ -1,6 +1,7 @@
 import { DefaultAzureCredential } from '@azure/identity'
 import { ContainerClient, StorageSharedKeyCredential } from '@azure/storage-blob'
 import { type BlobStore, makeObjectStore } from '@forebay/blobs'
+import { systemClock } from '@forebay/kernel'
 import { makeAzureBackend } from './azure-backend.ts'
 import { azureSecrets } from './env.ts'
 
@@ -19,9 +20,7 @@ export function openAzureBlobs(options: {
   const endpoint = (options.endpoint ?? `https://${account}.blob.core.windows.net`).replace(/\/+$/, '')
   const { key, sas } = azureSecrets()
   const url = `${endpoint}/${encodeURIComponent(container)}`
-  const settings = {
-    retryOptions: { maxTries: 4, retryDelayInMs: 200, maxRetryDelayInMs: 5_000, tryTimeoutInMs: 120_000 },
-  }
+  const settings = { retryOptions: { maxTries: 4, retryDelayInMs: 200, maxRetryDelayInMs: 5_000 } }
   const client =
     key === undefined && sas !== undefined
       ? new ContainerClient(`${url}?${sas.replace(/^\?/, '')}`, undefined, settings)
@@ -30,5 +29,5 @@ export function openAzureBlobs(options: {
           key === undefined ? new DefaultAzureCredential() : new StorageSharedKeyCredential(account, key),
           settings,
         )
-  return makeObjectStore({ backend: makeAzureBackend({ client, account }), prefix })
+  return makeObjectStore({ backend: makeAzureBackend({ client, account, clock: systemClock }), prefix })
 }

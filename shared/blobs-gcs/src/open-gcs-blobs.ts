@@ -17,7 +17,7 @@ export function openGcsBlobs(options: { bucket: string; prefix: string; endpoint
   const client = endpoint.startsWith('http:')
     ? new gaxios.Gaxios()
     : new GoogleAuth({ scopes: ['https://www.googleapis.com/auth/devstorage.read_write'] })
-  const request = makeGcsRequest({ client })
+  const request = makeGcsRequest({ client, clock: systemClock })
   const backend = makeGcsBackend({ request, endpoint: endpoint.replace(/\/+$/, ''), bucket, clock: systemClock })
   return makeObjectStore({ backend, prefix })
 }

@@ -73,7 +73,7 @@ export const settings = {
   blobUrl: setting(
     'BLOB_URL',
     text.optional(),
-    'file:///folder for files, plans and parts; <data dir>/blobs when not set',
+    'file:///folder, s3://, gs:// or azblob:// for files, plans and parts; <data dir>/blobs when not set',
   ),
   engineUrl: setting(
     'FOREBAY_ENGINE_URL',
@@ -88,6 +88,11 @@ export const settings = {
       .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be lower-case letters, digits and dashes')
       .default('default'),
     'the pool a worker serves',
+  ),
+  configFile: setting(
+    'FOREBAY_CONFIG',
+    text.optional(),
+    'the file that names the pools; forebay.config.yaml in the working folder, if it is there, when not set',
   ),
   logLevel: setting('FOREBAY_LOG_LEVEL', z.enum(logLevels).default('info'), 'how much is logged'),
   maxFileBytes: setting('FOREBAY_MAX_FILE_BYTES', whole(1, 2 ** 40).default(209_715_200), 'largest upload, in bytes'),
