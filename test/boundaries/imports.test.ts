@@ -108,6 +108,7 @@ describe('import rules', () => {
         (i) =>
           i.to === 'shared/queue/select' &&
           i.from !== i.to &&
+          i.from !== 'shared/pools' &&
           !/\/(main|build|drivers)\.ts$/.test(i.file) &&
           i.from !== 'services/standalone',
       ),

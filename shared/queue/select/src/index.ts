@@ -1,1 +1,1 @@
-export { openQueues } from './open-queues.ts'
+export { openQueues, queueSchemes } from './open-queues.ts'

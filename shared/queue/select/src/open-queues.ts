@@ -19,12 +19,15 @@ const openers: Readonly<Record<string, (options: OpenOptions) => Promise<QueuePr
   'postgresql:': makeBullmqProvider,
 }
 
+/** What a queue URL may start with. */
+export const queueSchemes: readonly string[] = Object.keys(openers)
+
 /** Opens the queues the URL names: its scheme alone picks the broker. Rejects with `config_invalid` for another one. */
 export async function openQueues(options: OpenOptions): Promise<QueueProvider> {
   const scheme = /^[a-z][a-z0-9+.-]*:/i.exec(options.url)?.[0].toLowerCase() ?? ''
   const open = openers[scheme]
   if (open) return open(options)
-  const supported = Object.keys(openers).join(', ')
+  const supported = queueSchemes.join(', ')
   throw new ForebayError(
     'config_invalid',
     `The queue URL must start with one of ${supported}; it starts with "${scheme || '(no scheme)'}".`,

@@ -1,0 +1,56 @@
+import type { BlobStore } from '@forebay/blobs'
+import type { QueueDriver, QueueProvider } from '@forebay/queue-port'
+import type { CircuitBreaker } from './circuit-breaker.ts'
+
+const askMs = 3_000
+const sendMs = 15_000
+const storeMs = 30_000
+
+/** The same queues, their `ensure`, `send` and `depth` through the breaker. Receiving waits by nature, so it goes past it. */
+export function guardQueues(provider: QueueProvider, breaker: CircuitBreaker): QueueProvider {
+  const guarded = new Map<string, QueueDriver>()
+  return {
+    queue(name) {
+      const known = guarded.get(name) ?? guardDriver(provider.queue(name), breaker)
+      guarded.set(name, known)
+      return known
+    },
+    close: () => provider.close(),
+  }
+}
+
+function guardDriver(driver: QueueDriver, breaker: CircuitBreaker): QueueDriver {
+  return {
+    name: driver.name,
+    capabilities: driver.capabilities,
+    ensure: () => breaker.run(() => driver.ensure(), { patienceMs: sendMs }),
+    send: (items) =>
+      breaker.run(() => driver.send(items), {
+        patienceMs: sendMs,
+        faultOf: (results) => results.flatMap((result) => (result.ok ? [] : [result.error]))[0],
+      }),
+    depth: () => breaker.run(() => driver.depth(), { patienceMs: askMs }),
+    receive: (options) => driver.receive(options),
+    ack: (leases) => driver.ack(leases),
+    nack: (lease, options) => driver.nack(lease, options),
+    extend: (lease, leaseMs) => driver.extend(lease, leaseMs),
+    deadLetter: (lease, reason) => driver.deadLetter(lease, reason),
+    redrive: (options) => driver.redrive(options),
+    purge: () => driver.purge(),
+    close: () => driver.close(),
+  }
+}
+
+/** The same store, its calls that end soon through the breaker. */
+export function guardBlobs(store: BlobStore, breaker: CircuitBreaker): BlobStore {
+  const guard = <T>(work: () => Promise<T>) => breaker.run(work, { patienceMs: storeMs })
+  return {
+    put: (key, source) => guard(() => store.put(key, source)),
+    read: (key, range) => store.read(key, range),
+    readRange: (key, start, end) => guard(() => store.readRange(key, start, end)),
+    size: (key) => breaker.run(() => store.size(key), { patienceMs: askMs }),
+    delete: (key) => guard(() => store.delete(key)),
+    deletePrefix: (prefix) => store.deletePrefix(prefix),
+    check: () => guard(() => store.check()),
+  }
+}

@@ -1,0 +1,8 @@
+export type { Trouble } from './circuit-breaker.ts'
+export { loadPools } from './load-pools.ts'
+export { openPools, type Pools } from './open-pools.ts'
+export { parsePools } from './parse-pools.ts'
+export type { PoolSet, PoolSpec } from './pool-spec.ts'
+export { poolsFileJsonSchema } from './pools-file.ts'
+export { reportFaults } from './report-faults.ts'
+export { singlePool } from './single-pool.ts'

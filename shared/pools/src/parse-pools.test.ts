@@ -1,0 +1,102 @@
+import { readFile } from 'node:fs/promises'
+import { describe, expect, it } from 'vitest'
+import { loadPools } from './load-pools.ts'
+import { parsePools } from './parse-pools.ts'
+import { poolsFileJsonSchema } from './pools-file.ts'
+
+const parse = (text: string, env = {}) => parsePools({ text, file: 'pools.yaml', env })
+const messageOf = (text: string): string => {
+  try {
+    parse(text)
+  } catch (err) {
+    return err instanceof Error ? err.message : String(err)
+  }
+  throw new Error('it was accepted')
+}
+
+describe('a pools file', () => {
+  it('gives each pool what it says, and takes passwords from the environment', () => {
+    const text = `
+pools:
+  - name: eu-a
+    cloud: aws
+    region: eu-central-1
+    models: [llama]
+    quantization: fp8
+    queue: redis://:\${EU_PASSWORD}@eu:6379
+    blobs: s3://bucket/eu
+    costPerGpuHour: 2.5
+    gpus: 4
+    residency: [eu]
+    minReplicas: 1
+    maxReplicas: 8
+  - name: local
+    queue: 'memory:'
+`
+    const [eu, local] = parse(text, { EU_PASSWORD: 'secret' })
+    expect(eu).toEqual({
+      ...{ name: 'eu-a', cloud: 'aws', region: 'eu-central-1', models: ['llama'], quantization: 'fp8' },
+      ...{ queueUrl: 'redis://:secret@eu:6379', blobUrl: 's3://bucket/eu', costPerGpuHour: 2.5, gpus: 4 },
+      ...{ residency: ['eu'], minReplicas: 1, maxReplicas: 8 },
+    })
+    expect(local).toMatchObject({ blobUrl: undefined, models: undefined, residency: [], minReplicas: 0 })
+  })
+
+  it('is refused with every fault at once, each with its line', () => {
+    const message = messageOf(`pools:
+  - name: eu-a
+    queue: carrier-pigeon://loft
+    minReplicas: 4
+    maxReplicas: 2
+    colour: red
+  - name: eu-a
+    queue: redis://\${NOT_SET}:6379
+    gpus: many
+    blobs: ftp://x/y
+  - cloud: aws
+`)
+    expect(message.split('\n')).toEqual([
+      'pools.yaml has 9 faults:',
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: the file's own notation
+      '  ${NOT_SET} is not set in the environment',
+      expect.stringMatching(/^ {2}line 3: pools\[0\]\.queue is no queue URL: it must start with one of memory:/),
+      '  line 4: pools[0].minReplicas is 4 and maxReplicas 2: the least must not be more than the most',
+      '  line 6: pools[0].colour is no setting of a pool',
+      '  line 7: pools[1].name is "eu-a", as is that of pools[0]: each needs its own',
+      expect.stringMatching(/^ {2}line 9: pools\[1\]\.gpus .*number/),
+      expect.stringMatching(/^ {2}line 10: pools\[1\]\.blobs is no blob URL: 'ftp:\/\/x\/y' is not supported/),
+      expect.stringMatching(/^ {2}line 11: pools\[2\]\.name /),
+      expect.stringMatching(/^ {2}line 11: pools\[2\]\.queue /),
+    ])
+  })
+
+  it.each(['pools:\n  - name: [\n', ''])('that is no such file is refused and named: %j', (text) => {
+    expect(messageOf(text)).toMatch(/^pools\.yaml has /)
+  })
+
+  it('has its JSON schema published as it is in the code', async () => {
+    const path = new URL('../../../deploy/forebay.config.schema.json', import.meta.url)
+    // When this fails: npx forebay pools schema > deploy/forebay.config.schema.json && npx biome format --write deploy
+    expect(JSON.parse(await readFile(path, 'utf8'))).toEqual(poolsFileJsonSchema())
+  })
+})
+
+describe('without a file', () => {
+  const env = {}
+  const config = { configFile: undefined, pool: 'default', queueUrl: 'redis://r:6379' }
+
+  it('there is one pool, of the environment', async () => {
+    const { file, pools } = await loadPools({ config, env, queueUrlDefault: undefined })
+    expect(file).toBeUndefined()
+    expect(pools).toMatchObject([{ name: 'default', queueUrl: 'redis://r:6379', blobUrl: undefined }])
+  })
+
+  it('a file that was named is missed, and so is a queue', async () => {
+    await expect(
+      loadPools({ config: { ...config, configFile: 'gone.yaml' }, env, queueUrlDefault: undefined }),
+    ).rejects.toMatchObject({ code: 'config_invalid', message: expect.stringContaining('gone.yaml') })
+    await expect(
+      loadPools({ config: { ...config, queueUrl: undefined }, env, queueUrlDefault: undefined }),
+    ).rejects.toMatchObject({ code: 'config_invalid', message: expect.stringContaining('QUEUE_URL') })
+  })
+})

@@ -1,0 +1,157 @@
+import { openBlobs } from '@forebay/blobs'
+import { ForebayError } from '@forebay/kernel'
+import { queueSchemes } from '@forebay/queue-select'
+import { isMap, isNode, isPair, isScalar, LineCounter, parseDocument, visit } from 'yaml'
+import type { PoolSpec } from './pool-spec.ts'
+import { poolsFileSchema } from './pools-file.ts'
+
+type Path = readonly PropertyKey[]
+
+interface Fault {
+  path: Path
+  message: string
+}
+
+/**
+ * Reads the pools of a configuration file's text. `${NAME}` in a value stands for an environment variable, so that the
+ * file need hold no password. Throws one `config_invalid` that names every fault with its line.
+ */
+export function parsePools(options: {
+  text: string
+  /** The file's name, for messages. */
+  file: string
+  env: Readonly<Record<string, string | undefined>>
+}): PoolSpec[] {
+  const lines = new LineCounter()
+  const document = parseDocument(options.text, { lineCounter: lines })
+  const syntax = document.errors.map((err) => ({
+    line: err.linePos?.[0].line,
+    message: err.message.split('\n')[0] ?? '',
+  }))
+  if (syntax.length > 0) throw invalid(options.file, syntax)
+  const faults: Fault[] = []
+  visit(document, {
+    Scalar: (_, node) => {
+      if (typeof node.value !== 'string') return
+      node.value = node.value.replace(/\$\{(\w+)\}/g, (whole, name: string) => {
+        const value = options.env[name]
+        if (value) return value
+        faults.push({ path: [], message: `${whole} is not set in the environment` })
+        return whole
+      })
+    },
+  })
+  const value: unknown = document.toJS()
+  const parsed = poolsFileSchema.safeParse(value)
+  for (const issue of parsed.error?.issues ?? []) {
+    const keys = issue.code === 'unrecognized_keys' ? issue.keys : [undefined]
+    for (const key of keys) {
+      faults.push(
+        key === undefined
+          ? { path: issue.path, message: issue.message }
+          : { path: [...issue.path, key], message: 'is no setting of a pool' },
+      )
+    }
+  }
+  faults.push(...contradictions(value))
+  if (faults.length > 0 || !parsed.success) {
+    const lineOf = (path: Path) => lines.linePos(offsetOf(document.contents, path)).line
+    const told = faults.map(({ path, message }) => ({
+      line: path.length === 0 ? undefined : lineOf(path),
+      message: path.length === 0 ? message : `${nameOf(path)} ${message}`,
+    }))
+    throw invalid(options.file, told)
+  }
+  return parsed.data.pools.map(
+    ({ queue, blobs, cloud, region, models, quantization, costPerGpuHour, gpus, maxReplicas, ...rest }) => ({
+      ...rest,
+      queueUrl: queue,
+      blobUrl: blobs,
+      ...{ cloud, region, models, quantization, costPerGpuHour, gpus, maxReplicas },
+    }),
+  )
+}
+
+/** Throws `config_invalid` for a queue URL whose scheme no driver has. */
+export function checkQueueUrl(url: string): void {
+  const scheme = /^[a-z][a-z0-9+.-]*:/i.exec(url)?.[0].toLowerCase() ?? ''
+  if (queueSchemes.includes(scheme) && URL.canParse(url)) return
+  throw new ForebayError('config_invalid', `is no queue URL: it must start with one of ${queueSchemes.join(', ')}`)
+}
+
+/** What the schema cannot say, looked for also in a file that it refuses. */
+function contradictions(value: unknown): Fault[] {
+  const faults: Fault[] = []
+  const pools = field(value, 'pools')
+  const seen = new Map<unknown, number>()
+  for (const [i, pool] of (Array.isArray(pools) ? pools : []).entries()) {
+    const at = (key: string, message: string) => faults.push({ path: ['pools', i, key], message })
+    const [name, min, max] = ['name', 'minReplicas', 'maxReplicas'].map((key) => field(pool, key))
+    const first = seen.get(name)
+    if (first !== undefined) at('name', `is "${String(name)}", as is that of pools[${first}]: each needs its own`)
+    else if (name !== undefined) seen.set(name, i)
+    if (typeof min === 'number' && typeof max === 'number' && min > max) {
+      at('minReplicas', `is ${min} and maxReplicas ${max}: the least must not be more than the most`)
+    }
+    for (const [key, check] of [
+      ['queue', checkQueueUrl],
+      ['blobs', checkBlobUrl],
+    ] as const) {
+      const url = field(pool, key)
+      if (typeof url !== 'string' || url === '') continue
+      try {
+        check(url)
+      } catch (err) {
+        at(key, err instanceof Error ? err.message : String(err))
+      }
+    }
+  }
+  return faults
+}
+
+function checkBlobUrl(url: string): void {
+  try {
+    openBlobs({ url })
+  } catch (err) {
+    throw new Error(`is no blob URL: ${(err instanceof Error ? err.message : String(err)).replace(/^BLOB_URL: /, '')}`)
+  }
+}
+
+function field(value: unknown, key: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined
+}
+
+/** Where the deepest node on the path begins; a missing key is looked for where it should be. */
+function offsetOf(root: unknown, path: Path): number {
+  let node = root
+  let offset = isNode(root) ? (root.range?.[0] ?? 0) : 0
+  for (const part of path) {
+    const pair = isMap(node) ? node.items.find(({ key }) => isScalar(key) && key.value === part) : undefined
+    if (isPair(pair) && isNode(pair.key)) offset = pair.key.range?.[0] ?? offset
+    node = pair
+      ? pair.value
+      : isNode(node) && 'get' in node
+        ? (node.get as (key: unknown, keep: true) => unknown)(part, true)
+        : undefined
+    if (!isNode(node)) return offset
+    if (!pair) offset = node.range?.[0] ?? offset
+  }
+  return offset
+}
+
+function nameOf(path: Path): string {
+  return path.reduce<string>(
+    (name, part) =>
+      typeof part === 'number' ? `${name}[${part}]` : name === '' ? String(part) : `${name}.${String(part)}`,
+    '',
+  )
+}
+
+function invalid(file: string, faults: readonly { line: number | undefined; message: string }[]): ForebayError {
+  const sorted = [...faults].sort((a, b) => (a.line ?? 0) - (b.line ?? 0))
+  const list = sorted.map(({ line, message }) => `  ${line === undefined ? '' : `line ${line}: `}${message}`)
+  return new ForebayError(
+    'config_invalid',
+    `${file} has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n${list.join('\n')}`,
+  )
+}

@@ -1,0 +1,53 @@
+import { z } from 'zod'
+
+const text = z.string().min(1, 'must not be empty')
+const name = (what: string) =>
+  z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, `must be ${what} of lower-case letters, digits and dashes`)
+const replicas = z.number().int('must be a whole number').min(0, 'must not be negative')
+
+const poolSchema = z
+  .strictObject({
+    name: name('a name').describe('What workers are told in FOREBAY_POOL'),
+    queue: text.describe(
+      'URL of its broker: redis://…, postgres://…, sqs://…; $NAME in braces is taken from the environment',
+    ),
+    blobs: text.optional().describe('URL of its blob store; that of BLOB_URL when not given'),
+    cloud: text.optional().describe('For people: aws, gcp, azure, on-prem'),
+    region: text.optional().describe('For people'),
+    models: z
+      .array(text)
+      .min(1, 'must name a model, or be left out')
+      .optional()
+      .describe('The only models it may serve; whatever its workers announce when not given'),
+    quantization: text.optional().describe('For people: fp8, awq, none'),
+    costPerGpuHour: z
+      .number()
+      .min(0, 'must not be negative')
+      .optional()
+      .describe('What a GPU costs an hour, in the currency of the price book'),
+    gpus: z
+      .number()
+      .int('must be a whole number')
+      .min(0, 'must not be negative')
+      .optional()
+      .describe('GPUs of one replica'),
+    residency: z
+      .array(name('a tag'))
+      .default([])
+      .describe('Where its data may be said to be: a batch that asks for a tag goes only to pools that carry it'),
+    minReplicas: replicas.default(0).describe('Fewest workers'),
+    maxReplicas: replicas.optional().describe('Most workers'),
+  })
+  .describe('A pool: the workers of one model deployment in one cloud and region')
+
+/** The configuration file. */
+export const poolsFileSchema = z.strictObject({
+  $schema: z.string().optional(),
+  pools: z.array(poolSchema).min(1, 'must name a pool'),
+})
+
+/** The file's JSON schema, for editors. */
+export function poolsFileJsonSchema(): Record<string, unknown> {
+  const schema = z.toJSONSchema(poolsFileSchema, { io: 'input', target: 'draft-7' })
+  return { ...schema, title: 'forebay.config.yaml: the pools of a Forebay' }
+}
