@@ -29,8 +29,11 @@ export function faultOfS3(err: unknown, bucket: string): Fault | undefined {
   if (err.name === 'NoSuchBucket') {
     return { kind: 'config', hint: `the S3 bucket '${bucket}' does not exist. Create it or name another.` }
   }
-  if (status === 301 || err.name === 'AuthorizationHeaderMalformed' || err.message === 'Region is missing') {
-    return { kind: 'config', hint: `the S3 bucket '${bucket}' is in another region. Add ?region=… to the URL.` }
+  if (err.message === 'Region is missing') {
+    return { kind: 'config', hint: `the region of the S3 bucket '${bucket}' is not known. Add ?region=… to the URL.` }
+  }
+  if (status === 301 || err.name === 'AuthorizationHeaderMalformed') {
+    return { kind: 'config', hint: `the S3 bucket '${bucket}' is in another region. Name it as ?region=… in the URL.` }
   }
   return byName[err.name] ?? faultOfStatus(status) ?? faultOfNetwork(err)
 }
