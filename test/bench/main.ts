@@ -9,6 +9,18 @@ const benches: Record<string, { about: string; load: () => Promise<Bench> }> = {
     about: 'validating and planning batch files: lines a second and memory [--lines 10000,100000]',
     load: async () => (await import('./ingest.ts')).run,
   },
+  saturation: {
+    about: 'batch throughput to completed, against a direct client at its best [--requests 5000] [--speed 4]',
+    load: async () => (await import('./saturation.ts')).run,
+  },
+  overhead: {
+    about: 'latency added to live requests, on Redis and embedded [--rates 50,200,500] [--seconds 5]',
+    load: async () => (await import('./overhead.ts')).run,
+  },
+  pipeline: {
+    about: 'requests a second with an instant engine, against a bare loop and plain BullMQ [--requests 20000]',
+    load: async () => (await import('./pipeline.ts')).run,
+  },
 }
 
 async function main(): Promise<void> {

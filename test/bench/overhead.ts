@@ -1,0 +1,128 @@
+import { parseArgs } from 'node:util'
+import type { Running } from '@forebay/kernel'
+import { environment, startEmbedded, startEngine, startOnRedis, type Target } from './forebay.ts'
+import { type Helper, type LoadResult, type LoadTask, percentile, round, startLoad } from './load.ts'
+
+export interface OverheadPoint {
+  ratePerSecond: number
+  addedP50Ms: number
+  addedP99Ms: number
+  directP50Ms: number
+  directP99Ms: number
+  failed: number
+  /** Share of one core that the sender used. */
+  senderCpu: number
+}
+
+export interface FormOverhead {
+  points: OverheadPoint[]
+  /** Highest rate tried with an added p99 of at most 25 ms and no failure. */
+  maxRatePerSecond: number
+}
+
+const addedP99MsMax = 25
+const engineMs = 40
+
+/**
+ * Measures what gateway, queue and worker add to a live request whose answer takes the engine 40 ms: the same Poisson
+ * arrivals are sent to the engine and to Forebay, in turns. Times count from when a request was due, so that a queue
+ * before the sender counts too. On Redis with each process its own; then the same in one process on embedded Postgres.
+ */
+export async function run(args: readonly string[]): Promise<FormOverhead & { embedded: FormOverhead }> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      rates: { type: 'string', default: '50,200,500' },
+      seconds: { type: 'string', default: '5' },
+      turns: { type: 'string', default: '2' },
+      profile: { type: 'string' },
+    },
+  })
+  const rates = values.rates.split(',').map(Number)
+  const [seconds, turns] = [Number(values.seconds), Number(values.turns)]
+  const env = environment({ profileDir: values.profile })
+  const started: Running[] = []
+  const keep = <T extends Running>(part: T): T => {
+    started.unshift(part)
+    return part
+  }
+  const load = startLoad()
+  try {
+    const engine = keep(await startEngine(['--fixed-ms', `${engineMs}`], env))
+    const options = { load, engine, rates, seconds, turns }
+    const onRedis = await measured(await startOnRedis({ engineUrl: engine.url, env }), options)
+    const embedded = await measured(await startEmbedded({ engineUrl: engine.url, env }), options)
+    return { ...onRedis, embedded }
+  } finally {
+    await load.stop()
+    for (const part of started) await part.stop()
+  }
+}
+
+interface MeasureOptions {
+  load: Helper<LoadTask, LoadResult>
+  engine: { url: string; model: string }
+  rates: readonly number[]
+  seconds: number
+  turns: number
+}
+
+async function measured(target: Target, options: MeasureOptions): Promise<FormOverhead> {
+  const { rates, seconds } = options
+  try {
+    await measure(target, { ...options, turns: 1, rate: 100, seed: 1 })
+    const points: OverheadPoint[] = []
+    for (const rate of rates) points.push(await measure(target, { ...options, rate, seed: rate }))
+    // Beyond the rates asked for, a quarter more each time, while the bound holds.
+    let last = points.at(-1)
+    while (last && isGood(last)) {
+      const rate = Math.round(last.ratePerSecond * 1.25)
+      last = await measure(target, { ...options, rate, seed: rate, seconds: Math.min(seconds, 4) })
+      points.push(last)
+    }
+    return { points, maxRatePerSecond: Math.max(0, ...points.filter(isGood).map((point) => point.ratePerSecond)) }
+  } finally {
+    await target.stop()
+  }
+}
+
+function isGood(point: OverheadPoint): boolean {
+  return point.addedP99Ms <= addedP99MsMax && point.failed === 0
+}
+
+async function measure(
+  target: Target,
+  options: MeasureOptions & { rate: number; seed: number },
+): Promise<OverheadPoint> {
+  const { load, engine, rate, seconds, seed, turns } = options
+  const direct: number[] = []
+  const through: number[] = []
+  let failed = 0
+  let senderCpu = 0
+  for (let turn = 0; turn < turns; turn++) {
+    const workload = {
+      model: engine.model,
+      requests: Math.ceil(rate * seconds),
+      promptWords: 20,
+      maxTokens: 16,
+      seed: seed + turn,
+    }
+    const common = { kind: 'open', ratePerSecond: rate, workload } as const
+    const toEngine = await load.run({ ...common, url: engine.url })
+    const toTarget = await load.run({ ...common, url: target.url, apiKey: target.apiKey })
+    direct.push(...toEngine.ended.map((request) => request.tookMs))
+    through.push(...toTarget.ended.map((request) => request.tookMs))
+    failed += toEngine.failed + toTarget.failed
+    senderCpu = Math.max(senderCpu, toEngine.senderCpu, toTarget.senderCpu)
+  }
+  const added = (share: number) => round(percentile(through, share) - percentile(direct, share))
+  return {
+    ratePerSecond: rate,
+    addedP50Ms: added(0.5),
+    addedP99Ms: added(0.99),
+    directP50Ms: round(percentile(direct, 0.5)),
+    directP99Ms: round(percentile(direct, 0.99)),
+    failed,
+    senderCpu: round(senderCpu),
+  }
+}
