@@ -16,7 +16,7 @@ export function deadLetterCases(h: () => Harness): void {
     })
     await queue.nack(lost, { delayMs: 0 })
     await queue.deadLetter(await receiveOne(queue), { code: 'broken', detail: 'cannot be read' })
-    await expectDepth(queue, { dead: 1 })
+    await expectDepth(h(), queue, { dead: 1 })
     expect(await receive(queue, 1, 50)).toEqual([])
     expect([1, 'started']).toContain((await queue.redrive({ max: 10 })).moved)
     const back = await receiveOne(queue)
@@ -25,18 +25,18 @@ export function deadLetterCases(h: () => Harness): void {
     const second = await receiveOne(queue)
     expect(second.attempt).toBe(2)
     expect(await queue.ack([second])).toEqual([{ id: 'poison', ok: true }])
-    await expectDepth(queue, {})
+    await expectDepth(h(), queue, {})
   })
 
   it('redrives no more than asked', async () => {
     const queue = await h().fresh()
     await queue.send(messages(4))
     for (const lease of await receive(queue, 4)) await queue.deadLetter(lease, { code: 'broken' })
-    await expectDepth(queue, { dead: 4 })
+    await expectDepth(h(), queue, { dead: 4 })
     const { moved } = await queue.redrive({ max: 3 })
     if (moved === 'started') return
     expect(moved).toBe(3)
-    await expectDepth(queue, { visible: 3, dead: 1 })
+    await expectDepth(h(), queue, { visible: 3, dead: 1 })
     expect(await queue.redrive({ max: 0 })).toEqual({ moved: 0 })
   })
 
@@ -46,7 +46,8 @@ export function deadLetterCases(h: () => Harness): void {
     const leases = await receive(queue, 3)
     const [first] = leases
     if (first) await queue.deadLetter(first, { code: 'broken' })
-    await expectDepth(queue, { visible: 2, inFlight: 2, delayed: 1, dead: 1 })
+    await expectDepth(h(), queue, { visible: 2, inFlight: 2, delayed: 1, dead: 1 })
+    if (h().expectations.tellsDepth === false) return
     expect(Math.abs((await queue.depth()).asOf - systemClock.now())).toBeLessThan(120_000)
   })
 
@@ -55,7 +56,7 @@ export function deadLetterCases(h: () => Harness): void {
     await queue.send([...messages(5), message('later', { delayMs: 60_000 })])
     await queue.deadLetter(await receiveOne(queue), { code: 'broken' })
     await queue.purge()
-    await expectDepth(queue, {})
+    await expectDepth(h(), queue, {})
     await queue.send([message('after')])
     expect((await receiveOne(queue)).id).toBe('after')
   })

@@ -23,7 +23,7 @@ export function enduranceCases(h: () => Harness): void {
     await Promise.all(consumers)
     expect(seen.size).toBe(total)
     expect([...seen.values()].filter((times) => times > 1).length).toBe(0)
-    await expectDepth(queue, {})
+    await expectDepth(h(), queue, {})
   })
 
   it('loses nothing when every connection is cut mid-work', async (t) => {

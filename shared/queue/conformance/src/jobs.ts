@@ -47,7 +47,7 @@ export function jobCases(h: () => Harness): void {
     await driver.send([{ id: 'foreign', body }])
     await makeJobSender({ driver, codec }).send([{ id: 'ours', job: { text: 'a' } }])
     expect((await firstJob(receiverOf(driver))).id).toBe('ours')
-    await expectDepth(driver, { inFlight: 1, dead: 1 })
+    await expectDepth(h(), driver, { inFlight: 1, dead: 1 })
   })
 }
 

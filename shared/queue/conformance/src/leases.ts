@@ -16,7 +16,7 @@ export function leaseCases(h: () => Harness): void {
     await queue.send([message('one')])
     const lease = await receiveOne(queue)
     expect(await queue.ack([lease])).toEqual([{ id: 'one', ok: true }])
-    await expectDepth(queue, {})
+    await expectDepth(h(), queue, {})
   })
 
   it('gives a message back at once, one attempt later', async () => {
@@ -34,7 +34,7 @@ export function leaseCases(h: () => Harness): void {
     await queue.send([message('one')])
     const nackedAt = systemClock.now()
     await queue.nack(await receiveOne(queue), { delayMs: 500 })
-    await expectDepth(queue, { delayed: 1 })
+    await expectDepth(h(), queue, { delayed: 1 })
     const again = await receiveOne(queue)
     expect(again.attempt).toBe(2)
     expect(systemClock.now() - nackedAt).toBeGreaterThanOrEqual(480)

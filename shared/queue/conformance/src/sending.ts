@@ -102,7 +102,7 @@ export function sendingCases(h: () => Harness): void {
     const first = await receiveOne(queue)
     expect(first.id).toBe('now')
     await queue.ack([first])
-    await expectDepth(queue, { delayed: 1 })
+    await expectDepth(h(), queue, { delayed: 1 })
     expect((await receiveOne(queue)).id).toBe('later')
     expect(systemClock.now() - sentAt).toBeGreaterThanOrEqual(580)
     expect(systemClock.now() - sentAt).toBeLessThan(2_500)
@@ -117,7 +117,7 @@ export function sendingCases(h: () => Harness): void {
       ['big', 'queue_too_large'],
       ['after', 'ok'],
     ])
-    await expectDepth(queue, { visible: 2 })
+    await expectDepth(h(), queue, { visible: 2 })
   })
 
   it('takes a body of the largest size it declares', async () => {

@@ -1,0 +1,1 @@
+export { makePubsubProvider } from './provider.ts'

@@ -1,0 +1,43 @@
+import { type PubsubEmulator, startPubsubEmulator } from '@forebay/emulators'
+import { silentLogger, systemClock } from '@forebay/kernel'
+import { describeQueueDriver } from '@forebay/queue-conformance'
+import { afterAll, beforeAll } from 'vitest'
+import { makePubsubProvider } from './provider.ts'
+
+let emulator: PubsubEmulator
+
+beforeAll(async () => {
+  emulator = await startPubsubEmulator()
+})
+afterAll(() => emulator?.stop())
+
+describeQueueDriver(
+  'Pub/Sub',
+  ({ leaseMs }) => makePubsubProvider({ url: emulator.url, clock: systemClock, logger: silentLogger, leaseMs }),
+  {
+    network: true,
+    uncountedNack: false,
+    reportsLostLease: false,
+    redeliveryMsMax: 1_500,
+    wakeMsMax: 100,
+    cutConnections: () => emulator.cutConnections(),
+  },
+)
+
+// Another reading of Pub/Sub, when there is one: Google's emulator, or Pub/Sub itself, as its QUEUE_URL.
+const { FOREBAY_TEST_PUBSUB_URL: url } = process.env
+if (url) {
+  describeQueueDriver(
+    `Pub/Sub at ${url}`,
+    ({ leaseMs }) => makePubsubProvider({ url, clock: systemClock, logger: silentLogger, leaseMs }),
+    {
+      network: true,
+      uncountedNack: false,
+      reportsLostLease: false,
+      redeliveryMsMax: 3_000,
+      wakeMsMax: 500,
+      // Google's emulator has no metrics, and Cloud Monitoring's are minutes old.
+      tellsDepth: false,
+    },
+  )
+}
