@@ -10,6 +10,8 @@ export interface LiveLoad {
   /** Ends the phase: waits for what is under way and gives its times to the first token. */
   end(): Promise<Latency & { requests: number; failed: number }>
   count(): number
+  /** Sends no more; for when nobody asks for the times. Safe to repeat. */
+  stop(): void
 }
 
 /**
@@ -39,6 +41,7 @@ export function startLiveLoad(options: {
   const stop = clock.every(1000 / options.ratePerSecond, send)
   return {
     count: () => sent,
+    stop,
     end: async () => {
       stop()
       await Promise.all(underWay)

@@ -3,7 +3,7 @@ import type { Standalone } from '../start-standalone.ts'
 import { type Api, type BatchView, makeApi } from './api.ts'
 import { compareLines } from './compare-lines.ts'
 import { batchLines, collectDocuments } from './documents.ts'
-import { startLiveLoad } from './live-load.ts'
+import { type LiveLoad, startLiveLoad } from './live-load.ts'
 import { type Bars, makeBars } from './progress.ts'
 import type { Summary } from './summary.ts'
 import { startWebhookReceiver } from './webhook-receiver.ts'
@@ -30,18 +30,23 @@ export async function runDemo(options: {
   const model = await firstModel(api, clock)
   const receiver = await startWebhookReceiver({ clock })
   const bars = makeBars({ enabled: options.bars, say })
+  const loads: LiveLoad[] = []
   try {
     const endpoint = await api.call<{ id: string; secret: string }>('POST', '/v1/webhooks', {
       url: receiver.url,
       events: ['batch.completed'],
     })
     receiver.expect(endpoint.secret)
-    const load = () =>
-      startLiveLoad({ url, apiKey, model, ratePerSecond: engine.simulated ? liveRatePerSecond : 1, clock })
+    const ratePerSecond = engine.simulated ? liveRatePerSecond : 1
+    const load = () => {
+      const started = startLiveLoad({ url, apiKey, model, ratePerSecond, clock })
+      loads.push(started)
+      return started
+    }
 
     say(`Live chat requests alone for ${aloneSeconds} s …\n`)
     const before = load()
-    await watch(bars, 'live alone', aloneSeconds * liveRatePerSecond, () => before.count(), clock, aloneSeconds)
+    await watch(bars, 'live alone', aloneSeconds * ratePerSecond, () => before.count(), clock, aloneSeconds)
     const alone = await before.end()
 
     const documents = await collectDocuments({ folder: options.packages, countMax: engine.simulated ? 400 : 24 })
@@ -80,6 +85,7 @@ export async function runDemo(options: {
     return { summary, files: files.filter((file) => file.text !== '') }
   } finally {
     bars.stop()
+    for (const load of loads) load.stop()
     await receiver.stop()
   }
 }
