@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import type { Running } from '@forebay/kernel'
 import { environment, startEmbedded, startEngine, startOnRedis, type Target } from './forebay.ts'
 import { type Helper, type LoadResult, type LoadTask, percentile, round, startLoad } from './load.ts'
+import { cpuPerRequest, processCpu } from './process-cpu.ts'
 
 export interface OverheadPoint {
   ratePerSecond: number
@@ -12,6 +13,8 @@ export interface OverheadPoint {
   failed: number
   /** Share of one core that the sender used. */
   senderCpu: number
+  /** Microseconds of CPU per request by process. */
+  cpuMicros: Record<string, number>
 }
 
 export interface FormOverhead {
@@ -28,7 +31,7 @@ const engineMs = 40
  * arrivals are sent to the engine and to Forebay, in turns. Times count from when a request was due, so that a queue
  * before the sender counts too. On Redis with each process its own; then the same in one process on embedded Postgres.
  */
-export async function run(args: readonly string[]): Promise<FormOverhead & { embedded: FormOverhead }> {
+export async function run(args: readonly string[]): Promise<Partial<FormOverhead> & { embedded?: FormOverhead }> {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -36,6 +39,7 @@ export async function run(args: readonly string[]): Promise<FormOverhead & { emb
       seconds: { type: 'string', default: '5' },
       turns: { type: 'string', default: '2' },
       profile: { type: 'string' },
+      form: { type: 'string', default: 'both' },
     },
   })
   const rates = values.rates.split(',').map(Number)
@@ -50,9 +54,10 @@ export async function run(args: readonly string[]): Promise<FormOverhead & { emb
   try {
     const engine = keep(await startEngine(['--fixed-ms', `${engineMs}`], env))
     const options = { load, engine, rates, seconds, turns }
-    const onRedis = await measured(await startOnRedis({ engineUrl: engine.url, env }), options)
-    const embedded = await measured(await startEmbedded({ engineUrl: engine.url, env }), options)
-    return { ...onRedis, embedded }
+    const where = { engineUrl: engine.url, env }
+    const onRedis = values.form === 'embedded' ? {} : await measured(await startOnRedis(where), options)
+    const embedded = values.form === 'redis' ? {} : { embedded: await measured(await startEmbedded(where), options) }
+    return { ...onRedis, ...embedded }
   } finally {
     await load.stop()
     for (const part of started) await part.stop()
@@ -99,6 +104,7 @@ async function measure(
   const through: number[] = []
   let failed = 0
   let senderCpu = 0
+  let cpuMicros = {}
   for (let turn = 0; turn < turns; turn++) {
     const workload = {
       model: engine.model,
@@ -109,7 +115,9 @@ async function measure(
     }
     const common = { kind: 'open', ratePerSecond: rate, workload } as const
     const toEngine = await load.run({ ...common, url: engine.url })
+    const before = processCpu()
     const toTarget = await load.run({ ...common, url: target.url, apiKey: target.apiKey })
+    cpuMicros = cpuPerRequest(before, processCpu(), workload.requests)
     direct.push(...toEngine.ended.map((request) => request.tookMs))
     through.push(...toTarget.ended.map((request) => request.tookMs))
     failed += toEngine.failed + toTarget.failed
@@ -124,5 +132,6 @@ async function measure(
     directP99Ms: round(percentile(direct, 0.99)),
     failed,
     senderCpu: round(senderCpu),
+    cpuMicros,
   }
 }

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import {
   type Announcement,
   announcementSchema,
@@ -74,11 +75,34 @@ export function makeRedisReplyBus(options: { url: string; logger: Logger }): Rep
     }
   }
 
+  // Frames sent in one turn of the event loop travel as one message: publishing is most of what a frame costs.
+  const outgoing = new Map<string, { frames: ReplyFrame[]; sent: Promise<void> }>()
+  const send = (inbox: string, frame: ReplyFrame): Promise<void> => {
+    const waiting = outgoing.get(inbox)
+    if (waiting) {
+      waiting.frames.push(frame)
+      return waiting.sent
+    }
+    const frames = [frame]
+    const sent = setImmediate().then(() => {
+      outgoing.delete(inbox)
+      return publish(`inbox:${inbox}`, frames)
+    })
+    outgoing.set(inbox, { frames, sent })
+    return sent
+  }
+  const stop = async () => {
+    await Promise.allSettled([...outgoing.values()].map(({ sent }) => sent))
+    await Promise.all([quit(publisher), quit(subscriber)])
+  }
+
   let stopped: Promise<void> | undefined
   return {
-    send: (inbox, frame) => publish(`inbox:${inbox}`, frame),
-    // Frames come many a second from our own workers: the shape is checked by the discriminating field alone.
-    receive: (inbox, onFrame) => hear<ReplyFrame>(`inbox:${inbox}`, parseFrame, onFrame),
+    send,
+    receive: (inbox, onFrame) =>
+      hear<ReplyFrame[]>(`inbox:${inbox}`, parseFrames, (frames) => {
+        for (const frame of frames) onFrame(frame)
+      }),
     control: (message) => publish('control', message),
     onControl: (onMessage) => hear<Control>('control', (value) => controlSchema.parse(value), onMessage),
     announce: (announcement) => publish('announce', announcement),
@@ -88,10 +112,16 @@ export function makeRedisReplyBus(options: { url: string; logger: Logger }): Rep
       const status = [publisher, subscriber].map((redis) => redis.status).find((s) => s !== 'ready' && s !== 'wait')
       return status === undefined ? undefined : `reply bus is ${status}`
     },
-    stop: () => (stopped ??= Promise.all([quit(publisher), quit(subscriber)]).then(() => {})),
+    stop: () => (stopped ??= stop()),
   }
 }
 
+function parseFrames(value: unknown): ReplyFrame[] {
+  if (!Array.isArray(value)) throw new Error('no list of frames')
+  return value.map(parseFrame)
+}
+
+// Frames come many a second from our own workers: those of data are checked by the discriminating field alone.
 function parseFrame(value: unknown): ReplyFrame {
   if (value !== null && typeof value === 'object' && 'type' in value && value.type === 'data')
     return value as ReplyFrame

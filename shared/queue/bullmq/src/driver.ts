@@ -87,7 +87,10 @@ export class BullmqQueue implements QueueDriver {
       const slice = fitting.slice(from, from + addSize)
       const jobs = slice.map((item) => ({ name: 'job', data: pack(item), opts: { delay: item.delayMs ?? 0 } }))
       try {
-        await this.#call(() => this.#queue.addBulk(jobs))
+        const [first] = jobs
+        // One job alone needs no transaction.
+        if (first && jobs.length === 1) await this.#call(() => this.#queue.add(first.name, first.data, first.opts))
+        else await this.#call(() => this.#queue.addBulk(jobs))
         for (const item of slice) results.set(item, { id: item.id, ok: true })
       } catch (err) {
         const error = toQueueError(err, this.name)
@@ -103,8 +106,9 @@ export class BullmqQueue implements QueueDriver {
   async receive(options: { max: number; waitMs: number; leaseMs: number; signal?: AbortSignal }) {
     this.#startStalledCheck()
     const deadline = this.#clock.now() + options.waitMs
-    while (!this.#closing && !options.signal?.aborted) {
-      const leases = await this.#claim(options.max, options.leaseMs)
+    for (let waited = false; !this.#closing && !options.signal?.aborted; waited = true) {
+      // A job that came while this one waited is most often the only one: it is answered before asking for more.
+      const leases = await this.#claim(waited ? Math.min(1, options.max) : options.max, options.leaseMs)
       const left = deadline - this.#clock.now()
       if (leases.length > 0 || left <= 0) return leases
       const due = this.#nextDelayed > 0 ? Math.max(1, this.#nextDelayed - this.#clock.now()) : left
