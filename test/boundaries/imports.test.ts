@@ -96,8 +96,17 @@ describe('import rules', () => {
     ).toEqual([])
   })
 
-  it('keep a broker’s SDK inside its own driver', () => {
-    expect(offenders((i) => i.to === 'bullmq' && i.from !== 'shared/queue/bullmq')).toEqual([])
+  it('keep the SDK of a broker or a store inside its own driver', () => {
+    const homes: Record<string, string> = {
+      bullmq: 'shared/queue/bullmq',
+      '@aws-sdk/client-sqs': 'shared/queue/sqs',
+      '@google-cloud/pubsub': 'shared/queue/pubsub',
+      '@azure/service-bus': 'shared/queue/servicebus',
+      '@aws-sdk/client-s3': 'shared/blobs-s3',
+      '@azure/storage-blob': 'shared/blobs-azure',
+    }
+    expect(offenders((i) => i.to in homes && i.from !== homes[i.to])).toEqual([])
+    expect(Object.keys(homes).filter((sdk) => !shipped.some((i) => i.to === sdk))).toEqual([])
   })
 
   it('let only the entry points choose a queue driver', () => {
