@@ -1,7 +1,7 @@
 import type { BlobStore } from '@forebay/blobs'
 import { queueName } from '@forebay/contracts'
 import { type Clock, describeError } from '@forebay/kernel'
-import type { QueueProvider } from '@forebay/queue-port'
+import type { Pools } from '@forebay/pools'
 import type { ReplyBus } from '@forebay/reply-bus'
 import type { Database } from '@forebay/store'
 
@@ -11,16 +11,15 @@ const patienceMs = 2_000
 export async function findTrouble(options: {
   db: Database
   blobs: BlobStore
-  queues: QueueProvider
+  pools: Pools
   bus: ReplyBus
   clock: Clock
-  pool: string
 }): Promise<string | undefined> {
-  const { db, blobs, queues, bus, clock } = options
+  const { db, blobs, pools, bus, clock } = options
   const checks: Record<string, () => Promise<unknown>> = {
     database: () => db.query('SELECT 1'),
     blobs: () => blobs.check(),
-    queue: () => queues.queue(queueName(options.pool, 'realtime')).depth(),
+    queue: () => askPools(pools),
     'reply bus': async () => {
       const reason = bus.trouble()
       if (reason !== undefined) throw new Error(reason)
@@ -44,4 +43,16 @@ export async function findTrouble(options: {
   )
   const reasons = found.filter((reason) => reason !== undefined)
   return reasons.length > 0 ? reasons.join('; ') : undefined
+}
+
+/** Rejects when no pool's queue answers: one that does is enough to serve. */
+async function askPools(pools: Pools): Promise<void> {
+  const asked = pools.list().map(async ({ name }) => {
+    await (await pools.queues(name)).queue(queueName(name, 'realtime')).depth()
+  })
+  try {
+    await Promise.any(asked)
+  } catch (err) {
+    throw new Error(err instanceof AggregateError ? err.errors.map(describeError).join(', ') : describeError(err))
+  }
 }

@@ -1,6 +1,7 @@
 import type { BlobStore } from '@forebay/blobs'
 import type { Config } from '@forebay/config'
 import type { Clock, Logger, Registry } from '@forebay/kernel'
+import type { Pools } from '@forebay/pools'
 import type { Database } from '@forebay/store'
 import type {
   FastifyBaseLogger,
@@ -34,6 +35,7 @@ export interface GatewayDeps {
   metrics: GatewayMetrics
   db: Database
   blobs: BlobStore
+  pools: Pools
   authenticator: Authenticator
   limits: TenantLimits
   models: ModelDirectory

@@ -1,9 +1,6 @@
-import { resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { openBlobs } from '@forebay/blobs'
 import { loadConfig, required } from '@forebay/config'
 import { makeLogger, makeRegistry, runProcess, stopAll, systemClock } from '@forebay/kernel'
-import { openQueues } from '@forebay/queue-select'
+import { openConfiguredPools } from '@forebay/pools'
 import { openReplyBus } from '@forebay/reply-bus'
 import { openDatabase } from '@forebay/store'
 import { startGateway } from './start-gateway.ts'
@@ -19,13 +16,10 @@ await runProcess({
     const redisUrl = required(config, 'redisUrl', 'a gateway in a process of its own')
     const registry = makeRegistry({ process: 'gateway' })
     const db = openDatabase({ url: databaseUrl, logger, applicationName: 'forebay-gateway', connectionsMax: 16 })
-    const blobUrl = config.blobUrl ?? pathToFileURL(resolve(config.dataDir, 'blobs')).href
-    const blobs = openBlobs({ url: blobUrl })
+    const { blobs, pools } = await openConfiguredPools({ config, env: process.env, databaseUrl, clock, logger })
     const bus = openReplyBus({ url: redisUrl, logger })
-    const url = config.queueUrl ?? databaseUrl
-    const queues = await openQueues({ url, clock, logger, leaseMs: config.queueLeaseMs })
-    const gateway = await startGateway({ config, clock, logger, registry, db, blobs, queues, bus })
+    const gateway = await startGateway({ config, clock, logger, registry, db, blobs, pools, bus })
     logger.info({ url: gateway.url, port: gateway.port }, 'gateway listens')
-    return { stop: () => stopAll([gateway, { stop: () => queues.close() }, bus, db]) }
+    return { stop: () => stopAll([gateway, { stop: () => pools.close() }, bus, db]) }
   },
 })

@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net'
 import type { BlobStore } from '@forebay/blobs'
 import type { Config } from '@forebay/config'
 import { type Clock, ForebayError, type Logger, type Registry, type Running } from '@forebay/kernel'
-import type { QueueProvider } from '@forebay/queue-port'
+import type { Pools } from '@forebay/pools'
 import type { ReplyBus } from '@forebay/reply-bus'
 import type { Database } from '@forebay/store'
 import { buildApp } from './app.ts'
@@ -13,6 +13,7 @@ import { makeTenantLimits } from './limits/tenant-limits.ts'
 import { LiveCalls } from './live/live-calls.ts'
 import { ModelDirectory } from './live/model-directory.ts'
 import { makeGatewayMetrics } from './metrics.ts'
+import { PoolProbe } from './pools/pool-probe.ts'
 
 /** A gateway that listens. */
 export interface Gateway extends Running {
@@ -22,7 +23,7 @@ export interface Gateway extends Running {
 
 /**
  * Starts the HTTP API. `stop` takes no new requests, lets those under way finish for up to `config.drainMs`, then
- * fails the rest; the database, queues, blobs and bus given stay open.
+ * fails the rest; the database, pools, blobs and bus given stay open.
  */
 export async function startGateway(options: {
   config: Config
@@ -31,13 +32,13 @@ export async function startGateway(options: {
   registry: Registry
   db: Database
   blobs: BlobStore
-  queues: QueueProvider
+  pools: Pools
   bus: ReplyBus
 }): Promise<Gateway> {
-  const { config, clock, logger, registry, db, blobs, queues, bus } = options
+  const { config, clock, logger, registry, db, blobs, pools, bus } = options
   const metrics = makeGatewayMetrics(registry)
   const authenticator = new Authenticator({ db, clock, logger })
-  const models = new ModelDirectory({ db, bus, clock, logger })
+  const models = new ModelDirectory({ db, bus, clock, logger, pools })
   const windows = openCountingWindows({
     redisUrl: config.redisUrl,
     logger,
@@ -45,19 +46,21 @@ export async function startGateway(options: {
   })
   const calls = new LiveCalls({
     bus,
-    queues,
+    pools,
     clock,
     logger,
     metrics,
     requestTimeoutMs: config.requestTimeoutMs,
-    poolHeardMs: (pool) => models.lastHeardMs(pool),
+    // A queue that cannot be reached has, for a request in it, no worker.
+    poolHeardMs: (pool) => (pools.trouble(pool) ? Number.NEGATIVE_INFINITY : models.lastHeardMs(pool)),
   })
   const { requestsPerMinute, tokensPerMinute } = config
   const limits = makeTenantLimits({ windows, clock, metrics, requestsPerMinute, tokensPerMinute })
-  const trouble = () => findTrouble({ db, blobs, queues, bus, clock, pool: config.pool })
+  const trouble = () => findTrouble({ db, blobs, pools, bus, clock })
+  const probe = new PoolProbe({ pools, clock })
   let stopping = false
   const app = await buildApp(
-    { config, clock, logger, registry, metrics, db, blobs, authenticator, limits, models, calls, trouble },
+    { config, clock, logger, registry, metrics, db, blobs, pools, authenticator, limits, models, calls, trouble },
     { stopping: () => stopping },
   )
 
@@ -79,6 +82,7 @@ export async function startGateway(options: {
     )
     await closed
     await calls.stop()
+    await probe.stop()
     await models.stop()
     await authenticator.stop()
     await windows.stop()
@@ -88,6 +92,7 @@ export async function startGateway(options: {
     await models.start()
     await calls.start()
     authenticator.start()
+    probe.start()
     await app.listen({ host: config.host, port: config.port })
   } catch (err) {
     await stop()

@@ -10,19 +10,18 @@ import {
   startOpsServer,
   stopAll,
 } from '@forebay/kernel'
-import type { QueueProvider } from '@forebay/queue-port'
-import { openQueues } from '@forebay/queue-select'
+import { openConfiguredPools, type Pools } from '@forebay/pools'
 import { openDatabase } from '@forebay/store'
 import { startResults } from './start-results.ts'
 
 const { config } = loadConfig(process.env)
 const logger = makeLogger({ process: 'results', level: config.logLevel })
 
-/** Opens the queues; waits while the broker is down. */
-async function openQueuesWhenUp(url: string): Promise<QueueProvider> {
+/** Opens the pools; waits while the broker of an only one is down. */
+async function openPoolsWhenUp(databaseUrl: string): Promise<Pools> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await openQueues({ url, clock, logger, leaseMs: config.queueLeaseMs })
+      return (await openConfiguredPools({ config, env: process.env, databaseUrl, clock, logger })).pools
     } catch (err) {
       if (!isForebayError(err) || err.code !== 'unavailable') throw err
       const retryMs = backoffMs(attempt, { firstMs: 250, maxMs: 5_000 })
@@ -44,10 +43,10 @@ await runProcess({
       return consuming ? undefined : 'the queue cannot be reached'
     }
     const ops = await startOpsServer({ host: config.host, port: config.opsPort, registry, ready })
-    const queues = await openQueuesWhenUp(config.queueUrl ?? databaseUrl)
-    const results = await startResults({ config, clock, logger, registry, db, queues })
+    const pools = await openPoolsWhenUp(databaseUrl)
+    const results = await startResults({ config, clock, logger, registry, db, pools })
     consuming = true
     logger.info({ opsPort: ops.port }, 'results started')
-    return { stop: () => stopAll([results, { stop: () => queues.close() }, ops, db]) }
+    return { stop: () => stopAll([results, { stop: () => pools.close() }, ops, db]) }
   },
 })

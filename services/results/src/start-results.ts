@@ -1,7 +1,7 @@
 import type { Config } from '@forebay/config'
 import { queueName } from '@forebay/contracts'
-import { type Clock, describeError, type Logger, type Registry, type Running } from '@forebay/kernel'
-import type { QueueProvider } from '@forebay/queue-port'
+import { backoffMs, type Clock, describeError, type Logger, type Registry, type Running } from '@forebay/kernel'
+import type { Pools } from '@forebay/pools'
 import type { Database } from '@forebay/store'
 import { makeResultsMetrics } from './metrics.ts'
 import { PoolConsumer } from './pool-consumer.ts'
@@ -9,35 +9,53 @@ import { PoolConsumer } from './pool-consumer.ts'
 const poolsEveryMs = 3_000
 
 /**
- * Starts consuming the results queue of the configured pool and of every pool that serves a model, new ones within
- * seconds. Any number of replicas may run. Starts also while the database or the broker is down, and waits for it.
+ * Starts consuming the results queue of every configured pool and of every pool that serves a model, new ones within
+ * seconds; one whose broker is down stops no other. Any number of replicas may run. Starts also while the database or the broker is down, and waits for it.
  */
 export async function startResults(options: {
-  config: Pick<Config, 'pool' | 'queueLeaseMs'>
+  config: Pick<Config, 'queueLeaseMs'>
   clock: Clock
   logger: Logger
   registry: Registry
   db: Database
-  queues: QueueProvider
+  pools: Pools
 }): Promise<Running> {
-  const { clock, config, db, logger, queues } = options
+  const { clock, config, db, logger, pools } = options
   const metrics = makeResultsMetrics(options.registry)
   const consumers = new Map<string, PoolConsumer>()
 
+  const stopping = new AbortController()
+
+  const open = async (pool: string): Promise<void> => {
+    for (let attempt = 1; !stopping.signal.aborted; attempt++) {
+      try {
+        const driver = (await pools.queues(pool)).queue(queueName(pool, 'results'))
+        if (stopping.signal.aborted) return
+        const consumer = new PoolConsumer({ driver, db, clock, logger, metrics, leaseMs: config.queueLeaseMs })
+        consumers.set(pool, consumer)
+        consumer.start()
+        logger.info({ pool }, 'consuming results')
+        return
+      } catch (err) {
+        const retryMs = backoffMs(attempt, { firstMs: 250, maxMs: 5_000 })
+        logger.warn({ pool, retryMs, reason: describeError(err) }, 'results queue of a pool cannot be opened')
+        await clock.sleep(retryMs, stopping.signal).catch(() => {})
+      }
+    }
+  }
+  const known = new Set<string>()
   const consume = (pool: string) => {
-    if (consumers.has(pool)) return
-    const driver = queues.queue(queueName(pool, 'results'))
-    const consumer = new PoolConsumer({ driver, db, clock, logger, metrics, leaseMs: config.queueLeaseMs })
-    consumers.set(pool, consumer)
-    consumer.start()
-    logger.info({ pool }, 'consuming results')
+    if (known.has(pool) || !pools.knows(pool)) return
+    known.add(pool)
+    // It ends by itself when stopping; a broker that hangs is not waited for.
+    void open(pool)
   }
 
   let search: Promise<void> | undefined
   const findPools = async () => {
     try {
       const rows = await db.query<{ pool: string }>('SELECT DISTINCT pool FROM models')
-      for (const { pool } of rows) if (!stopped) consume(pool)
+      for (const { pool } of rows) if (!stopping.signal.aborted) consume(pool)
     } catch (err) {
       logger.warn({ reason: describeError(err) }, 'pools could not be looked up')
     }
@@ -49,11 +67,12 @@ export async function startResults(options: {
   }
 
   let stopped: Promise<void> | undefined
-  consume(config.pool)
+  for (const { name } of pools.list()) consume(name)
   lookForPools()
   const stopLooking = clock.every(poolsEveryMs, lookForPools)
   const drain = async () => {
     stopLooking()
+    stopping.abort()
     await search
     await Promise.all([...consumers.values()].map((consumer) => consumer.stop()))
   }

@@ -9,7 +9,9 @@ export interface BatchRow extends Row {
   endpoint: InferenceEndpoint
   status: BatchStatus
   model: string | null
-  pool: string | null
+  /** The tag that the pools must carry where it runs. */
+  residency: string | null
+  waitingFor: string | null
   lane: Lane
   inputFileId: string
   inputKey: string
@@ -32,7 +34,7 @@ export const epochMs = (expression: string) => `(extract(epoch FROM ${expression
 
 /** The columns of a BatchRow, from `batches b JOIN files f ON f.id = b.input_file_id`. */
 export const batchColumns = `
-  b.id, b.tenant_id AS "tenantId", b.api_key_id AS "apiKeyId", b.endpoint, b.status, b.model, b.pool, b.lane,
+  b.id, b.tenant_id AS "tenantId", b.api_key_id AS "apiKeyId", b.endpoint, b.status, b.model, b.residency, b.waiting_for AS "waitingFor", b.lane,
   b.input_file_id AS "inputFileId", f.blob_key AS "inputKey", f.deleted_at IS NULL AS "inputThere",
   b.total, b.completed, b.failed, b.est_tokens AS "estTokens", b.virtual_tokens AS "virtualTokens",
   b.final_status AS "finalStatus", b.closed_at IS NOT NULL AS closed,

@@ -1,6 +1,7 @@
 import type { BlobStore } from '@forebay/blobs'
 import { blobKeys } from '@forebay/contracts'
 import { describeError, type Logger } from '@forebay/kernel'
+import type { Pools } from '@forebay/pools'
 import type { ReplyBus } from '@forebay/reply-bus'
 import type { Database, Row } from '@forebay/store'
 
@@ -70,7 +71,16 @@ export class BatchCloser {
     for (const { id, tenantId } of rows) {
       if (this.#told.has(id)) continue
       try {
-        await blobs.put(blobKeys.cancelled(tenantId, id), new Uint8Array())
+        const key = blobKeys.cancelled(tenantId, id)
+        await blobs.put(key, new Uint8Array())
+        for (const store of await this.#otherStores(id)) {
+          // Workers there hear of it over the bus, too.
+          await store
+            .put(key, new Uint8Array())
+            .catch((err: unknown) =>
+              logger.warn({ batchId: id, reason: describeError(err) }, 'pool not told of a cancel'),
+            )
+        }
         await bus.control({ type: 'cancel-batch', batchId: id })
         this.#told.add(id)
       } catch (err) {
@@ -78,12 +88,23 @@ export class BatchCloser {
       }
     }
   }
+
+  /** The stores, other than that of the files, of pools that have chunks of the batch. */
+  async #otherStores(batchId: string): Promise<BlobStore[]> {
+    const { db, pools } = this.#options
+    const rows = await db.query<Row & { pool: string }>(
+      `SELECT DISTINCT pool FROM chunks WHERE batch_id = $1 AND status = 'released' AND pool IS NOT NULL`,
+      [batchId],
+    )
+    return rows.flatMap(({ pool }) => (pools.knows(pool) && !pools.sharesFileStore(pool) ? [pools.blobs(pool)] : []))
+  }
 }
 
 /** What closing needs. */
 export interface CloserOptions {
   db: Database
   blobs: BlobStore
+  pools: Pools
   bus: ReplyBus
   logger: Logger
   /** How long after a cancel requests under way may finish. */

@@ -1,6 +1,3 @@
-import { join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { openBlobs } from '@forebay/blobs'
 import { loadConfig, required } from '@forebay/config'
 import {
   makeLogger,
@@ -11,7 +8,7 @@ import {
   stopAll,
   systemClock,
 } from '@forebay/kernel'
-import { openQueues } from '@forebay/queue-select'
+import { openConfiguredPools, reportFaults } from '@forebay/pools'
 import { openReplyBus } from '@forebay/reply-bus'
 import { openDatabase } from '@forebay/store'
 import { startScheduler } from './scheduler.ts'
@@ -24,10 +21,10 @@ async function start(): Promise<Running> {
   const redisUrl = required(config, 'redisUrl', 'the scheduler')
   const clock = systemClock
   const registry = makeRegistry()
-  const blobs = openBlobs({ url: config.blobUrl ?? pathToFileURL(resolve(join(config.dataDir, 'blobs'))).href })
+  const { blobs, pools } = await openConfiguredPools({ config, env: process.env, databaseUrl, clock, logger })
   await blobs.check()
   const db = openDatabase({ url: databaseUrl, logger, applicationName: 'forebay-scheduler' })
-  const queues = await openQueues({ url: config.queueUrl ?? databaseUrl, clock, logger, leaseMs: config.queueLeaseMs })
+  void reportFaults({ pools, logger })
   const bus = openReplyBus({ url: redisUrl, logger })
   const ready = async () => {
     const reachable = await db.query('SELECT 1').then(
@@ -37,9 +34,9 @@ async function start(): Promise<Running> {
     return reachable ?? bus.trouble()
   }
   const ops = await startOpsServer({ host: config.host, port: config.opsPort, registry, ready })
-  const scheduler = await startScheduler({ config, clock, logger, registry, db, blobs, queues, bus })
+  const scheduler = await startScheduler({ config, clock, logger, registry, db, blobs, pools, bus })
   logger.info({ opsPort: ops.port }, 'scheduler started')
-  return { stop: () => stopAll([scheduler, ops, { stop: () => queues.close() }, bus, db]) }
+  return { stop: () => stopAll([scheduler, ops, { stop: () => pools.close() }, bus, db]) }
 }
 
 void runProcess({ logger, start })

@@ -25,7 +25,7 @@ export function makeSchedulerMetrics(registry: Registry): SchedulerMetrics {
     batches: gauge('batches', 'Batches that are not at their end', ['status']),
     chunksReleased: new Counter({
       name: 'forebay_chunks_released_total',
-      help: 'Chunks sent to a queue, by why: first, returned, silent, unseen',
+      help: 'Chunks sent to a queue, by why: first, returned, silent, unseen, moved',
       labelNames: [...lane, 'reason'],
       registers,
     }),

@@ -1,17 +1,11 @@
 import type { Announcement } from '@forebay/contracts'
 import type { Clock } from '@forebay/kernel'
-import type { Queryable, Row } from '@forebay/store'
+import type { Queryable } from '@forebay/store'
 
 const upsertEveryMs = 5000
 const workerLivesMs = 10_000
-
-/** The pool of each known model: of several, the one whose workers were heard of last. */
-export async function poolsByModel(db: Queryable): Promise<Map<string, string>> {
-  const rows = await db.query<{ model: string; pool: string } & Row>(
-    'SELECT model, pool FROM models ORDER BY last_seen_at, pool',
-  )
-  return new Map(rows.map((row) => [row.model, row.pool]))
-}
+// Workers announce themselves every two seconds; a longer silence of all of them is the reply bus's, not theirs.
+const gapMsMax = 5_000
 
 /** What the workers say of themselves: kept for the models table, and for how many live in a pool. */
 export class ModelBook {
@@ -19,6 +13,8 @@ export class ModelBook {
   readonly #workers = new Map<string, { pool: string; heardMs: number }>()
   readonly #pending = new Map<string, { pool: string; model: string; engine: string; contextTokens: number | null }>()
   readonly #writtenMs = new Map<string, number>()
+  #heardMs = Number.NEGATIVE_INFINITY
+  #hearingSinceMs = Number.POSITIVE_INFINITY
 
   constructor(options: { clock: Clock }) {
     this.#clock = options.clock
@@ -27,6 +23,8 @@ export class ModelBook {
   hear(announcement: Announcement): void {
     const { workerId, pool, engine } = announcement
     const nowMs = this.#clock.now()
+    if (nowMs - this.#heardMs > gapMsMax) this.#hearingSinceMs = nowMs
+    this.#heardMs = nowMs
     if (announcement.draining || !announcement.healthy) {
       this.#workers.delete(workerId)
       return
@@ -44,6 +42,12 @@ export class ModelBook {
     const sinceMs = this.#clock.now() - workerLivesMs
     for (const [id, worker] of this.#workers) if (worker.heardMs < sinceMs) this.#workers.delete(id)
     return [...this.#workers.values()].filter((worker) => worker.pool === pool).length
+  }
+
+  /** True when announcements have come without a gap for so long that a pool not heard of has no healthy worker. */
+  get hearsAll(): boolean {
+    const nowMs = this.#clock.now()
+    return nowMs - this.#heardMs <= gapMsMax && nowMs - this.#hearingSinceMs >= workerLivesMs
   }
 
   /** Writes what is new, each model of a pool every few seconds at most. Throws when the database cannot be reached; nothing is forgotten then. */

@@ -2,13 +2,14 @@ import type { BlobStore } from '@forebay/blobs'
 import type { Config } from '@forebay/config'
 import { blobKeys } from '@forebay/contracts'
 import { type Clock, isForebayError, type Logger } from '@forebay/kernel'
+import type { Pools } from '@forebay/pools'
 import type { Database } from '@forebay/store'
 import type { BatchRow } from './batch-row.ts'
 import { recordBatchEvent } from './events.ts'
 import type { SchedulerMetrics } from './metrics.ts'
-import { poolsByModel } from './models.ts'
 import { type PlanOutcome, planBatch } from './plan/plan-batch.ts'
 import { storePlan } from './plan/store-plan.ts'
+import { servedModels } from './pools/pool-book.ts'
 
 /** What planning a claimed batch needs. */
 export interface PlanningOptions {
@@ -18,6 +19,7 @@ export interface PlanningOptions {
   logger: Logger
   config: Pick<Config, 'maxLineBytes' | 'maxBatchRequests' | 'chunkRequests' | 'chunkTokens'>
   metrics: SchedulerMetrics
+  pools: Pools
 }
 
 /**
@@ -32,8 +34,9 @@ export async function planClaimed(
 ): Promise<void> {
   const { db, blobs, clock, logger, metrics } = options
   const startMs = clock.now()
-  const pools = await poolsByModel(db)
-  const outcome = await readAndPlan(options, batch, pools, signal)
+  const served = await servedModels(db, options.pools)
+  const poolsOf = (model: string) => [...served].filter(([, models]) => models.has(model)).map(([pool]) => pool)
+  const outcome = await readAndPlan(options, batch, (model) => poolsOf(model).length > 0, signal)
   if (!outcome.valid) {
     await fail(options, batch, owner, outcome)
     logger.info({ batchId: batch.id, faults: outcome.errors.length }, 'batch failed validation')
@@ -41,7 +44,7 @@ export async function planClaimed(
   }
   const planKey = blobKeys.plan(batch.tenantId, batch.id)
   await blobs.put(planKey, outcome.plan)
-  const pool = pools.get(outcome.model) ?? ''
+  const pool = poolsOf(outcome.model).sort()[0] ?? ''
   const stored = await db.tx((tx) => storePlan(tx, { batchId: batch.id, owner, pool, outcome }))
   if (!stored) {
     logger.info({ batchId: batch.id }, 'plan dropped: the batch moved on meanwhile')
@@ -56,10 +59,10 @@ export async function planClaimed(
 async function readAndPlan(
   options: PlanningOptions,
   batch: BatchRow,
-  pools: ReadonlyMap<string, string>,
+  knowsModel: (model: string) => boolean,
   signal: AbortSignal,
 ): Promise<PlanOutcome> {
-  const rules = { ...options.config, endpoint: batch.endpoint, knowsModel: (model: string) => pools.has(model) }
+  const rules = { ...options.config, endpoint: batch.endpoint, knowsModel }
   const message = `Cannot find file ${batch.inputFileId}, or the organization does not have access to it.`
   const gone: PlanOutcome = {
     valid: false,

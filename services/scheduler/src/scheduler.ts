@@ -1,7 +1,7 @@
 import type { BlobStore } from '@forebay/blobs'
 import type { Config } from '@forebay/config'
 import { type Clock, type Logger, newId, type Registry, type Running, stopAll } from '@forebay/kernel'
-import type { QueueProvider } from '@forebay/queue-port'
+import type { Pools } from '@forebay/pools'
 import type { ReplyBus } from '@forebay/reply-bus'
 import type { Database, Row } from '@forebay/store'
 import { type ClaimedWork, type ClaimKind, workOnClaim } from './claim.ts'
@@ -11,10 +11,14 @@ import { makeSchedulerMetrics, type SchedulerMetrics } from './metrics.ts'
 import { ModelBook } from './models.ts'
 import { planClaimed } from './plan-claimed.ts'
 import { PollLoop } from './poll-loop.ts'
+import { PoolBook } from './pools/pool-book.ts'
+import { TakeBack } from './pools/take-back.ts'
+import { unstage } from './pools/unstage.ts'
 import { DepthBook } from './release/depth-book.ts'
 import { LaneWatch } from './release/lane-watch.ts'
+import { PoolSends } from './release/pool-sends.ts'
 import { ReleaseRounds } from './release/round.ts'
-import { makeSendChunks } from './release/send-chunks.ts'
+import { makeSendToPool } from './release/send-chunks.ts'
 import { sweep } from './sweep.ts'
 
 /** What the scheduler runs on. */
@@ -24,8 +28,10 @@ export interface SchedulerOptions {
   logger: Logger
   registry: Registry
   db: Database
+  /** Where files are uploaded to; plans and result files lie there too. */
   blobs: BlobStore
-  queues: QueueProvider
+  /** Stay open. */
+  pools: Pools
   bus: ReplyBus
 }
 
@@ -43,14 +49,19 @@ const smallFileBytes = 8 * 1024 * 1024
  * runs; batches it was planning or finalising are free for others at once.
  */
 export async function startScheduler(options: SchedulerOptions): Promise<Running> {
-  const { clock, logger, db, blobs, queues, bus, config } = options
+  const { clock, logger, db, blobs, pools, bus, config } = options
   const metrics = makeSchedulerMetrics(options.registry)
   const models = new ModelBook({ clock })
-  const depths = new DepthBook({ queues, clock, logger, staleMs: 3 * pollMs })
+  const depths = new DepthBook({ pools, clock, logger, staleMs: 3 * pollMs })
   const watch = new LaneWatch({ depths, chunkLeaseMs: config.chunkLeaseMs })
-  const send = makeSendChunks({ db, blobs, queues, clock, logger })
-  const rounds = new ReleaseRounds({ db, logger, metrics, watch, models, send })
-  const closer = new BatchCloser({ db, blobs, bus, logger, cancelGraceMs: config.cancelGraceMs })
+  const toPool = makeSendToPool({ db, fileStore: blobs, pools, clock })
+  const sends = new PoolSends({ db, clock, logger, metrics, send: toPool, wake: () => release.wake() })
+  const book = new PoolBook({ pools, models, depths, clock, heldBack: (pool) => sends.heldBack(pool) })
+  const staged = (pool: string) => !pools.sharesFileStore(pool)
+  const rounds = new ReleaseRounds({ db, logger, metrics, watch, models, pools: book, sends, staged })
+  const drained = () => book.drained
+  const takeBack = new TakeBack({ db, pools, clock, logger, leaseMs: config.queueLeaseMs, drained })
+  const closer = new BatchCloser({ db, blobs, pools, bus, logger, cancelGraceMs: config.cancelGraceMs })
   const claimed = { ...options, metrics }
   const plan: ClaimedWork = (batch, owner, signal) => planClaimed(claimed, batch, owner, signal)
   const finalise: ClaimedWork = (batch, owner, signal) => finaliseClaimed(claimed, batch, owner, signal)
@@ -64,10 +75,10 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   const planning = (bytesMax: number) => {
     const next = claims({ to: 'plan', bytesMax }, plan)
     // Until a worker was heard of, no model is known, and no batch can be told that its own is not.
-    return async (signal: AbortSignal) => (await hasModels(db)) && next(signal)
+    return async (signal: AbortSignal) => (await hasModels(db, pools)) && next(signal)
   }
   const finalisers = [1, 2].map((n) => loop(`finalise-${n}`, claims({ to: 'finalise' }, finalise)))
-  const release = loop('release', () => rounds.run())
+  const release: PollLoop = loop('release', () => rounds.run())
   const planners = [Number.MAX_SAFE_INTEGER, smallFileBytes].map((bytesMax, i) =>
     loop(`plan-${i + 1}`, async (signal) => {
       const worked = await planning(bytesMax)(signal)
@@ -88,7 +99,10 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     loop('depths', () => depths.refresh().then(() => false)),
     loop('models', () => models.write(db).then(() => false)),
     loop('metrics', () => observe(db, metrics).then(() => false), 5 * pollMs),
-    loop('sweep', () => sweep({ db, blobs, logger }), sweepMs),
+    loop('sweep', () => sweep({ db, blobs, pools, logger }), sweepMs),
+    loop('stores', () => pools.probeStores().then(() => false), 5 * pollMs),
+    loop('take-back', () => takeBack.run()),
+    loop('unstage', () => unstage({ db, pools, logger }), 5 * pollMs),
   ]
   const wake = (woken: readonly PollLoop[]) => () => {
     for (const one of woken) one.wake()
@@ -101,7 +115,8 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   for (const one of loops) one.start()
   let stopped: Promise<void> | undefined
   return {
-    stop: () => (stopped ??= stopAll([...listeners, { stop: stopHearing }, { stop: () => stopAtOnce(loops) }])),
+    stop: () =>
+      (stopped ??= stopAll([...listeners, { stop: stopHearing }, { stop: () => stopAtOnce(loops) }, takeBack, sends])),
   }
 }
 
@@ -109,7 +124,8 @@ async function stopAtOnce(loops: readonly Running[]): Promise<void> {
   await Promise.all(loops.map((one) => one.stop()))
 }
 
-async function hasModels(db: Database): Promise<boolean> {
+async function hasModels(db: Database, pools: Pools): Promise<boolean> {
+  if (pools.list().some((pool) => pool.models)) return true
   return (await db.query('SELECT 1 FROM models LIMIT 1')).length > 0
 }
 

@@ -13,7 +13,7 @@ afterEach(() => kit.stop())
 test('an expired file is deleted, but not while a live batch reads it', async () => {
   const id = await kit.submit([line('a')])
   await kit.db.query(`UPDATE files SET expires_at = now() - interval '1 hour'`)
-  const run = () => sweep({ db: kit.db, blobs: kit.blobs, logger: silentLogger })
+  const run = () => sweep({ db: kit.db, blobs: kit.blobs, pools: kit.pools, logger: silentLogger })
   const [file] = await kit.db.query<{ blob_key: string }>('SELECT blob_key FROM files')
   const size = () => kit.blobs.size(file?.blob_key ?? '')
   await run()
@@ -32,10 +32,10 @@ test('the plan and parts of an ended batch go when its files are gone, and not b
   await kit.db.query('INSERT INTO chunks (batch_id, index, first_entry, entries, est_tokens) VALUES ($1, 0, 0, 1, 1)', [
     id,
   ])
-  await sweep({ db: kit.db, blobs: kit.blobs, logger: silentLogger })
+  await sweep({ db: kit.db, blobs: kit.blobs, pools: kit.pools, logger: silentLogger })
   expect(await kit.blobs.size(part)).toBe(1)
   await kit.db.query('UPDATE files SET deleted_at = now()')
-  await sweep({ db: kit.db, blobs: kit.blobs, logger: silentLogger })
+  await sweep({ db: kit.db, blobs: kit.blobs, pools: kit.pools, logger: silentLogger })
   expect(await kit.blobs.size(part)).toBeUndefined()
   expect(await kit.db.query('SELECT 1 FROM chunks')).toEqual([])
 })

@@ -1,12 +1,10 @@
 import { join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { openBlobs } from '@forebay/blobs'
 import type { Config } from '@forebay/config'
 import { startEmbeddedPostgres } from '@forebay/embedded-postgres'
 import { startGateway } from '@forebay/gateway'
 import { startWorker } from '@forebay/gpu-worker'
 import { type Clock, type Logger, makeRegistry, type Running, stopAll } from '@forebay/kernel'
-import { openQueues } from '@forebay/queue-select'
+import { openConfiguredPools, reportFaults } from '@forebay/pools'
 import { openReplyBus } from '@forebay/reply-bus'
 import { seedPrices, startResults } from '@forebay/results'
 import { startScheduler } from '@forebay/scheduler'
@@ -25,8 +23,9 @@ export interface Standalone extends Running {
 }
 
 /**
- * All of Forebay and one worker in this process, on embedded Postgres unless DATABASE_URL names another. What was
- * started is stopped again when a later part fails. `stop` drains: the gateway first, the database last.
+ * All of Forebay and one worker in this process, on embedded Postgres unless DATABASE_URL names another. Where a
+ * configuration file names the pools, the worker serves that of FOREBAY_POOL, and none is started when it names no such
+ * pool: its workers are elsewhere. What was started is stopped again when a later part fails. `stop` drains: the gateway first, the database last.
  */
 export async function startStandalone(options: {
   config: Config
@@ -49,29 +48,24 @@ export async function startStandalone(options: {
     await migrate({ url: databaseUrl })
     const registry = makeRegistry()
     const db = keep(openDatabase({ url: databaseUrl, logger, clock, connectionsMax: 16 }))
-    const blobs = openBlobs({ url: config.blobUrl ?? pathToFileURL(join(dataDir, 'blobs')).href })
+    const { blobs, pools, set } = await openConfiguredPools({ config, env: options.env, databaseUrl, clock, logger })
+    keep({ stop: () => pools.close() })
     await blobs.check()
+    if (set.file !== undefined) void reportFaults({ pools, logger })
     await seedPrices(db)
     const apiKey = await bootstrapKey({ db, clock, dataDir, given: config.apiKey })
-    const queues = await openQueues({
-      url: config.queueUrl ?? databaseUrl,
-      clock,
-      logger,
-      leaseMs: config.queueLeaseMs,
-    })
-    keep({ stop: () => queues.close() })
     const bus = keep(openReplyBus({ url: config.redisUrl, logger }))
-    const common = { config, clock, registry, db, blobs, queues, bus }
+    const common = { config, clock, registry, db, blobs, pools, bus }
     const part = (name: string) => ({ ...common, logger: logger.child({ part: name }) })
     keep(await startResults(part('results')))
     keep(await startWebhooks(part('webhooks')))
     keep(await startScheduler(part('scheduler')))
-    keep(
-      await startWorker({
-        ...part('worker'),
-        engine: { url: engine.url, ...(config.engineApiKey ? { apiKey: config.engineApiKey } : {}) },
-      }),
-    )
+    if (set.pools.some(({ name }) => name === config.pool)) {
+      const queues = await pools.queues(config.pool)
+      const own = { ...part('worker'), blobs: pools.blobs(config.pool), queues }
+      const key = config.engineApiKey ? { apiKey: config.engineApiKey } : {}
+      keep(await startWorker({ ...own, engine: { url: engine.url, ...key } }))
+    }
     const gateway = keep(await startGateway(part('gateway')))
     return { url: gateway.url, apiKey, engine, dataDir, stop: once(() => stopAll(started)) }
   } catch (err) {

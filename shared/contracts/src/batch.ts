@@ -29,6 +29,12 @@ export const blobKeys = {
   file: (tenantId: string, fileId: string) => `tenants/${tenantId}/files/${fileId}`,
   plan: (tenantId: string, batchId: string) => `tenants/${tenantId}/batches/${batchId}/plan`,
   part: (tenantId: string, batchId: string, partId: string) => `tenants/${tenantId}/batches/${batchId}/parts/${partId}`,
+  /** A chunk's lines, copied into the store of the pool that its attempt runs in. */
+  staged: (tenantId: string, batchId: string, chunk: number, attempt: number) =>
+    `tenants/${tenantId}/batches/${batchId}/staged/${chunk}/${attempt}`,
+  /** Where all copies of a chunk lie, as a prefix. */
+  stagedChunk: (tenantId: string, batchId: string, chunk: number) =>
+    `tenants/${tenantId}/batches/${batchId}/staged/${chunk}/`,
   /** Its existence tells every worker to start nothing more of the batch. */
   cancelled: (tenantId: string, batchId: string) => `tenants/${tenantId}/batches/${batchId}/cancelled`,
 }

@@ -21,7 +21,7 @@ export const chunkJobSchema = z.object({
   model: z.string(),
   pool: z.string(),
   lane: laneSchema,
-  /** Blob key of the input file. */
+  /** Blob key of what holds the lines, in the store of the pool: the input file, or a copy of this chunk's lines. */
   inputKey: z.string(),
   /** The plan entries of the requests still to run, as base64 of the plan's own encoding (@forebay/plan). */
   entries: z.string(),

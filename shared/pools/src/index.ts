@@ -1,5 +1,6 @@
 export type { Trouble } from './circuit-breaker.ts'
 export { loadPools } from './load-pools.ts'
+export { fileStoreUrlOf, openConfiguredPools, poolNamed } from './open-configured-pools.ts'
 export { openPools, type Pools } from './open-pools.ts'
 export { parsePools } from './parse-pools.ts'
 export type { PoolSet, PoolSpec } from './pool-spec.ts'

@@ -119,7 +119,7 @@ test('faults at the start are logged with the pool, one by one', async () => {
   down.add('redis://two:2')
   const told: unknown[] = []
   const logger = Object.assign(Object.create(silentLogger), { error: (fields: unknown) => told.push(fields) })
-  await reportFaults({ pools, logger, queueNames: (pool) => [`${pool}.batch`] })
+  await reportFaults({ pools, logger })
   expect(told).toEqual([
     expect.objectContaining({ pool: 'c', what: 'queues', reason: expect.stringContaining('gone') }),
   ])

@@ -1,8 +1,7 @@
-import { resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { openBlobs } from '@forebay/blobs'
 import { loadConfig, required } from '@forebay/config'
 import { makeLogger, makeRegistry, runProcess, startOpsServer, stopAll, systemClock } from '@forebay/kernel'
+import { fileStoreUrlOf, loadPools, poolNamed } from '@forebay/pools'
 import { openQueues } from '@forebay/queue-select'
 import { openReplyBus } from '@forebay/reply-bus'
 import { chooseEngineUrl } from './find-engine.ts'
@@ -16,10 +15,11 @@ await runProcess({
   async start() {
     const clock = systemClock
     const registry = makeRegistry()
-    const url = config.queueUrl ?? required(config, 'databaseUrl', 'a worker without QUEUE_URL')
-    const queues = await openQueues({ url, clock, logger, leaseMs: config.queueLeaseMs })
+    const set = await loadPools({ config, env: process.env, queueUrlDefault: config.databaseUrl })
+    const pool = poolNamed(set, config.pool)
+    const queues = await openQueues({ url: pool.queueUrl, clock, logger, leaseMs: config.queueLeaseMs })
     const bus = openReplyBus({ url: required(config, 'redisUrl', 'a worker of its own'), logger })
-    const blobs = openBlobs({ url: config.blobUrl ?? pathToFileURL(resolve(config.dataDir, 'blobs')).href })
+    const blobs = openBlobs({ url: pool.blobUrl ?? fileStoreUrlOf(config) })
     const engineUrl = await chooseEngineUrl({ clock, engineUrl: config.engineUrl })
     const engine = { url: engineUrl, apiKey: config.engineApiKey }
     const worker = await startWorker({ config, clock, logger, registry, blobs, queues, bus, engine })

@@ -9,6 +9,7 @@ export interface TenantRow extends Row {
   weight: number
   requests_per_minute: number | null
   tokens_per_minute: number | null
+  residency: string | null
   created_at: Date
 }
 
@@ -21,13 +22,17 @@ export const tenantSchema = z
     weight: z.number().int().describe('Its share of the batch work'),
     requests_per_minute: z.number().int().nullable().describe("Null: the server's default"),
     tokens_per_minute: z.number().int().nullable().describe("Null: the server's default"),
+    residency: z
+      .string()
+      .nullable()
+      .describe('Its requests run only in pools that carry this tag, unless they name another'),
     created_at: z.number().int(),
   })
   .meta({ id: 'Tenant' })
 
 /** A tenant as the API shows it. */
 export function tenantObject(row: TenantRow): z.infer<typeof tenantSchema> {
-  const { id, name, weight, requests_per_minute, tokens_per_minute } = row
+  const { id, name, weight, requests_per_minute, tokens_per_minute, residency } = row
   return {
     id,
     object: 'tenant',
@@ -35,6 +40,7 @@ export function tenantObject(row: TenantRow): z.infer<typeof tenantSchema> {
     weight,
     requests_per_minute,
     tokens_per_minute,
+    residency,
     created_at: seconds(row.created_at),
   }
 }

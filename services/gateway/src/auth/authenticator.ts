@@ -9,6 +9,8 @@ export interface Caller {
   role: KeyRole
   requestsPerMinute: number | null
   tokensPerMinute: number | null
+  /** The tag that the pools must carry where its requests run, when a request names none. */
+  residency: string | null
 }
 
 const keptMs = 5_000
@@ -81,8 +83,9 @@ export class Authenticator implements Running {
       role: KeyRole
       requests_per_minute: number | null
       tokens_per_minute: number | null
+      residency: string | null
     }>(
-      `SELECT k.id, k.tenant_id, k.role, t.requests_per_minute, t.tokens_per_minute
+      `SELECT k.id, k.tenant_id, k.role, t.requests_per_minute, t.tokens_per_minute, t.residency
        FROM api_keys k JOIN tenants t ON t.id = k.tenant_id
        WHERE k.hash = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())`,
       [hash],
@@ -95,6 +98,7 @@ export class Authenticator implements Running {
         role: row.role,
         requestsPerMinute: row.requests_per_minute,
         tokensPerMinute: row.tokens_per_minute,
+        residency: row.residency,
       }
     )
   }

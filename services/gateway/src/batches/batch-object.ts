@@ -15,6 +15,8 @@ export interface BatchRow extends Row {
   status: BatchStatus
   model: string | null
   pool: string | null
+  residency: string | null
+  waiting_for: string | null
   lane: string
   errors: BatchError[] | null
   output_file_id: string | null
@@ -87,7 +89,12 @@ export const batchSchema = z
     forebay: z
       .object({
         lane: z.string(),
-        pool: z.string().nullable(),
+        pool: z.string().nullable().describe('One that serves its model; its chunks may run in several'),
+        residency: z.string().nullable().describe('It runs only in pools that carry this tag'),
+        waiting_for: z
+          .string()
+          .nullable()
+          .describe('What it waits for when none of it can be started; null when it runs'),
         est_tokens: z.number().int().describe('Prompt and output tokens planned; 0 before validation ended'),
         cost_nano: z.number().int().describe('Charged so far, in billionths of the currency'),
         currency: z.string(),
@@ -130,6 +137,8 @@ export function batchObject(row: BatchRow): z.infer<typeof batchSchema> {
     forebay: {
       lane: row.lane,
       pool: row.pool,
+      residency: row.residency,
+      waiting_for: row.status === 'in_progress' ? row.waiting_for : null,
       est_tokens: row.est_tokens,
       cost_nano: row.cost_nano,
       currency: 'USD',

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { inferenceEndpointSchema } from '@forebay/contracts'
 import { z } from 'zod'
 import { unsupportedValue } from '../http/validator.ts'
+import { residencySchema } from '../pools/residency.ts'
 import { parseCompletionWindow } from './completion-window.ts'
 
 const windowsShown = ['24h', '<n>m', '<n>h', '<n>d (from 1m to 30d)']
@@ -31,15 +32,23 @@ export const batchRequestSchema = z.object({
   output_expires_after: z
     .object({ anchor: z.enum(['created_at']), seconds: z.number().int().min(3_600).max(2_592_000) })
     .nullish(),
+  forebay: z.strictObject({ residency: residencySchema.nullish() }).nullish(),
 })
 
 /** A checked request for a batch. */
 export type BatchRequest = z.infer<typeof batchRequestSchema>
 
 /** Equal for two requests that ask for the same, whatever the order of their fields. */
-export function hashBatchRequest(request: BatchRequest): Buffer {
+export function hashBatchRequest(request: BatchRequest, residency: string | null): Buffer {
   const metadata = Object.entries(request.metadata ?? {}).sort(([a], [b]) => (a < b ? -1 : 1))
   const { input_file_id, endpoint, completion_window, output_expires_after } = request
-  const fields = [input_file_id, endpoint, completion_window, metadata, output_expires_after?.seconds ?? null]
+  const fields: unknown[] = [
+    input_file_id,
+    endpoint,
+    completion_window,
+    metadata,
+    output_expires_after?.seconds ?? null,
+  ]
+  if (residency !== null) fields.push(residency)
   return createHash('sha256').update(JSON.stringify(fields)).digest()
 }

@@ -6,7 +6,7 @@ import { LiveCall } from './live-call.ts'
 const startMs = 1_000_000
 const never = Number.NEGATIVE_INFINITY
 
-function start(deadlineMs = startMs + 60_000) {
+function start(deadlineMs = startMs + 60_000, other?: string) {
   const done: string[] = []
   const call = new LiveCall({
     requestId: 'r',
@@ -17,6 +17,7 @@ function start(deadlineMs = startMs + 60_000) {
       send: (attempt) => done.push(`send ${attempt}`),
       cancel: (attempt) => done.push(`cancel ${attempt}`),
       lost: (attempt, reason) => done.push(`lost ${attempt} ${reason}`),
+      otherPool: (pool) => (pool === 'p' ? other : undefined),
     },
   })
   const frame = (attempt: number, seq: number, type: 'accepted' | 'alive' | 'data' = 'alive'): ReplyFrame => ({
@@ -88,4 +89,30 @@ it('takes no frame of another attempt, nor any once it is over', () => {
   expect(call.take(frame(1, 0), startMs)).toBe(true)
   call.cancel(new ForebayError('client_closed', 'gone'))
   expect(call.take(frame(1, 1), startMs)).toBe(false)
+})
+
+describe('a call whose pool fails it', () => {
+  it('goes to another pool when no worker of its own is heard of for 5 s', async () => {
+    const { call, done } = start(undefined, 'q')
+    call.check(startMs + 4_999, never)
+    expect(done).toEqual([])
+    call.check(startMs + 5_000, never)
+    expect(done).toEqual(['cancel 1', 'lost 1 pool', 'send 2'])
+    expect(call.pool).toBe('q')
+    call.check(startMs + 10_000, never)
+    expect(await call.next()).toEqual({ type: 'restart' })
+    await expect(call.next()).rejects.toMatchObject({ code: 'overloaded' })
+  })
+
+  it('goes to another pool when its engine is down, and fails when there is none', async () => {
+    const down = (attempt: number): ReplyFrame => ({
+      ...{ type: 'error', requestId: 'r', attempt, seq: 0, status: 503, code: 'unavailable', message: 'Down.' },
+    })
+    const { call, done } = start(undefined, 'q')
+    call.take(down(1), startMs)
+    expect([call.pool, call.attempt, done.at(-1)]).toEqual(['q', 2, 'send 2'])
+    call.take(down(2), startMs)
+    expect(await call.next()).toEqual({ type: 'restart' })
+    await expect(call.next()).rejects.toMatchObject({ code: 'unavailable', message: 'Down.' })
+  })
 })

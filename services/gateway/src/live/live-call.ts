@@ -12,10 +12,12 @@ export interface CallActions {
   cancel(attempt: number, reason: 'left' | 'superseded'): void
   /** An attempt was given up. */
   lost(attempt: number, reason: LossReason): void
+  /** Chooses another pool for the next attempt; undefined when there is none. */
+  otherPool(pool: string): string | undefined
 }
 
 /** Why an attempt was given up. */
-export type LossReason = 'silent' | 'gap'
+export type LossReason = 'silent' | 'gap' | 'pool'
 
 /** A call's times, in milliseconds. */
 export const callLimits = { attemptsMax: 3, silentMs: 5_000, noWorkerMs: 5_000, backlogMax: 16 * 1024 * 1024 } as const
@@ -26,10 +28,12 @@ export const callLimits = { attemptsMax: 3, silentMs: 5_000, noWorkerMs: 5_000, 
  *   queued ──accepted──▶ running ──end──▶ over
  *     ▲                     │ silent for 5 s, or a frame missing
  *     └─── next attempt ◀───┘ (at most 3, and only until the client saw a byte; then the call fails)
+ *
+ * A pool that has no worker, or whose engine is down, loses the attempt to another pool, if there is one.
  */
 export class LiveCall {
   readonly requestId: string
-  readonly pool: string
+  #pool: string
   readonly #startedMs: number
   readonly #deadlineMs: number
   readonly #actions: CallActions
@@ -46,12 +50,17 @@ export class LiveCall {
 
   constructor(options: { requestId: string; pool: string; nowMs: number; deadlineMs: number; actions: CallActions }) {
     this.requestId = options.requestId
-    this.pool = options.pool
+    this.#pool = options.pool
     this.#startedMs = options.nowMs
     this.#attemptStartedMs = options.nowMs
     this.#heardMs = options.nowMs
     this.#deadlineMs = options.deadlineMs
     this.#actions = options.actions
+  }
+
+  /** Where its attempt went. */
+  get pool(): string {
+    return this.#pool
   }
 
   get attempt(): number {
@@ -61,6 +70,14 @@ export class LiveCall {
   /** True once ended, failed or cancelled. */
   get over(): boolean {
     return this.#state === 'over'
+  }
+
+  /** Before its next attempt: away from a pool that failed it. False when there is no other. */
+  move(): boolean {
+    const other = this.over ? undefined : this.#actions.otherPool(this.#pool)
+    if (other === undefined) return false
+    this.#pool = other
+    return true
   }
 
   /** From here on the client has seen bytes: no other attempt is possible. */
@@ -98,7 +115,7 @@ export class LiveCall {
       case 'alive':
         break
       case 'error':
-        this.fail(errorOf(frame))
+        if (frame.code !== 'unavailable' || !this.#leavePool(nowMs)) this.fail(errorOf(frame))
         break
       case 'data':
         this.#backlog += frame.text.length
@@ -133,11 +150,12 @@ export class LiveCall {
       this.#state === 'queued' &&
       nowMs - Math.max(poolHeardMs, this.#attemptStartedMs) >= callLimits.noWorkerMs
     ) {
+      if (this.#leavePool(nowMs)) return
       this.#actions.cancel(this.#attempt, 'left')
       this.fail(
         new ForebayError(
           'overloaded',
-          `No worker of the pool '${this.pool}', which serves this model, is running right now. Please retry shortly.`,
+          `No worker of the pool '${this.#pool}', which serves this model, is running right now. Please retry shortly.`,
           { retryAfterMs: callLimits.noWorkerMs },
         ),
       )
@@ -158,6 +176,12 @@ export class LiveCall {
     this.#state = 'over'
     this.#failure = reason
     this.#wake?.()
+  }
+
+  #leavePool(nowMs: number): boolean {
+    if (this.#committed || this.#attempt >= callLimits.attemptsMax || !this.move()) return false
+    this.#lose('pool', nowMs)
+    return true
   }
 
   #lose(reason: LossReason, nowMs: number): void {

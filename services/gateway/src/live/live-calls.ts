@@ -6,9 +6,17 @@ import {
   type WorkJob,
   workJobSchema,
 } from '@forebay/contracts'
-import { type Clock, describeError, ForebayError, type Logger, newId, type Running } from '@forebay/kernel'
+import {
+  type Clock,
+  describeError,
+  ForebayError,
+  isForebayError,
+  type Logger,
+  newId,
+  type Running,
+} from '@forebay/kernel'
+import type { Pools } from '@forebay/pools'
 import { type JobSender, makeJobSender, makeJsonCodec } from '@forebay/queue-core'
-import type { QueueProvider } from '@forebay/queue-port'
 import type { ReplyBus } from '@forebay/reply-bus'
 import { LRUCache } from 'lru-cache'
 import type { GatewayMetrics } from '../metrics.ts'
@@ -17,13 +25,16 @@ import { LiveCall } from './live-call.ts'
 /** A request to run: the job without what the attempts set. */
 export type LiveRequest = Omit<RequestJob, 'v' | 'kind' | 'attempt' | 'replyTo' | 'acceptedAtMs' | 'deadlineMs'>
 
+/** Another open pool for a request than those that failed it; undefined when there is none. */
+export type OtherPool = (tried: ReadonlySet<string>) => string | undefined
+
 const checkEveryMs = 250
 
 /** This gateway's calls under way, its one inbox on the reply bus, and the clock that watches over them. */
 export class LiveCalls implements Running {
   readonly #options: {
     bus: ReplyBus
-    queues: QueueProvider
+    pools: Pools
     clock: Clock
     logger: Logger
     metrics: GatewayMetrics
@@ -40,7 +51,7 @@ export class LiveCalls implements Running {
 
   constructor(options: {
     bus: ReplyBus
-    queues: QueueProvider
+    pools: Pools
     clock: Clock
     logger: Logger
     metrics: GatewayMetrics
@@ -58,17 +69,25 @@ export class LiveCalls implements Running {
     this.#stopTimer ??= this.#options.clock.every(checkEveryMs, () => this.#check())
   }
 
-  /** Puts the request on its pool's queue and answers the call that collects its reply. Throws `unavailable` when the queue cannot be reached. */
-  async open(request: LiveRequest): Promise<LiveCall> {
+  /** Puts the request on its pool's queue, or another's, and answers the call that collects its reply. Throws `unavailable` when no such queue can be reached. */
+  async open(request: LiveRequest, otherPool: OtherPool): Promise<LiveCall> {
     const { clock, metrics, requestTimeoutMs } = this.#options
     const nowMs = clock.now()
     const deadlineMs = nowMs + requestTimeoutMs
-    const { requestId, pool } = request
-    const send = (attempt: number) =>
-      this.#send({ v: 1, kind: 'request', ...request, attempt, replyTo: this.#inbox, acceptedAtMs: nowMs, deadlineMs })
+    const { requestId } = request
+    const tried = new Set<string>()
+    const send = async (attempt: number): Promise<void> => {
+      const head = { v: 1, kind: 'request', ...request, pool: call.pool, attempt } as const
+      try {
+        await this.#send({ ...head, replyTo: this.#inbox, acceptedAtMs: nowMs, deadlineMs })
+      } catch (err) {
+        if (!isForebayError(err) || err.code !== 'unavailable' || call.attempt !== attempt || !call.move()) throw err
+        await send(attempt)
+      }
+    }
     const call: LiveCall = new LiveCall({
       requestId,
-      pool,
+      pool: request.pool,
       nowMs,
       deadlineMs,
       actions: {
@@ -76,8 +95,9 @@ export class LiveCalls implements Running {
         cancel: (attempt, reason) => this.#tell({ type: 'cancel-request', requestId, attempt, reason }),
         lost: (attempt, reason) => {
           metrics.liveLost.inc({ reason })
-          this.#options.logger.warn({ requestId, attempt, pool, reason }, 'attempt of a live request lost')
+          this.#options.logger.warn({ requestId, attempt, pool: call.pool, reason }, 'attempt of a live request lost')
         },
+        otherPool: (pool) => otherPool(tried.add(pool)),
       },
     })
     this.#calls.set(requestId, call)
@@ -134,7 +154,7 @@ export class LiveCalls implements Running {
 
   async #send(job: RequestJob): Promise<void> {
     const name = queueName(job.pool, job.lane)
-    const sender = await this.#senderOf(name)
+    const sender = await this.#senderOf(job.pool, name)
     const [result] = await sender.send([{ id: `${job.requestId}.${job.attempt}`, job, fairnessKey: job.tenantId }])
     if (result?.ok) return
     if (result?.error.code === 'queue_too_large') {
@@ -146,11 +166,15 @@ export class LiveCalls implements Running {
     })
   }
 
-  #senderOf(name: string): Promise<JobSender<WorkJob>> {
+  #senderOf(pool: string, name: string): Promise<JobSender<WorkJob>> {
     const known = this.#senders.get(name)
     if (known) return known
-    const driver = this.#options.queues.queue(name)
-    const opened = driver.ensure().then(() => makeJobSender({ driver, codec: makeJsonCodec(workJobSchema) }))
+    const open = async () => {
+      const driver = (await this.#options.pools.queues(pool)).queue(name)
+      await driver.ensure()
+      return makeJobSender({ driver, codec: makeJsonCodec(workJobSchema) })
+    }
+    const opened = open()
     this.#senders.set(name, opened)
     opened.catch(() => this.#senders.delete(name))
     return opened

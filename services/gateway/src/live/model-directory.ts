@@ -1,5 +1,6 @@
 import type { Announcement } from '@forebay/contracts'
 import { type Clock, describeError, ForebayError, type Logger, type Running } from '@forebay/kernel'
+import type { Pools } from '@forebay/pools'
 import type { ReplyBus } from '@forebay/reply-bus'
 import type { Database, Row } from '@forebay/store'
 
@@ -22,49 +23,108 @@ const tableKeptMs = 2_000
 /** Workers announce themselves every two seconds. */
 const workerGoneMs = 6_000
 
-/** Which pool serves which model: the models table, read at most every 2 s, and what the workers announce. */
+/** What a request asks of the pool it goes to. */
+export interface PoolWish {
+  model: string
+  /** The tag that the pool must carry. */
+  residency: string | null
+  /** Pools that failed it. */
+  tried?: ReadonlySet<string>
+}
+
+/** Which pool serves which model: the tables, read every 2 s, and what the workers announce. */
 export class ModelDirectory implements Running {
   readonly #db: Database
   readonly #bus: ReplyBus
   readonly #clock: Clock
   readonly #logger: Logger
+  readonly #pools: Pools
   readonly #workers = new Map<string, Announcement & { heardMs: number }>()
   readonly #poolHeardMs = new Map<string, number>()
   #rows: readonly ModelRow[] = []
+  #drainedAt: ReadonlyMap<string, Date> = new Map()
   #readMs = Number.NEGATIVE_INFINITY
   #reading: Promise<void> | undefined
   #stopListening: (() => Promise<void>) | undefined
+  #stopReading: (() => void) | undefined
 
-  constructor(options: { db: Database; bus: ReplyBus; clock: Clock; logger: Logger }) {
+  constructor(options: { db: Database; bus: ReplyBus; clock: Clock; logger: Logger; pools: Pools }) {
     this.#db = options.db
     this.#bus = options.bus
     this.#clock = options.clock
     this.#logger = options.logger
+    this.#pools = options.pools
   }
 
   async start(): Promise<void> {
     this.#stopListening ??= await this.#bus.onAnnounce((announcement) => this.#heard(announcement))
+    this.#stopReading ??= this.#clock.every(tableKeptMs, () => void this.#refresh().catch(() => {}))
+    // Without the database the gateway starts, too; what it cannot know then is asked for again.
+    await this.#refresh().catch(() => {})
   }
 
   async stop(): Promise<void> {
+    this.#stopReading?.()
+    this.#stopReading = undefined
     await this.#stopListening?.()
     this.#stopListening = undefined
   }
 
-  /** The pool to send a model's request to: of those with a live worker the least loaded, else the last seen. Throws `model_not_found`. */
-  async poolFor(model: string): Promise<string> {
-    const live = this.#liveWorkers()
-      .filter((worker) => worker.models.some(({ id }) => id === model))
-      .sort((a, b) => load(a) - load(b))
-    if (live[0]) return live[0].pool
+  /**
+   * The pool to send a request to: of those that are open the least loaded with a live worker, else the last seen. Throws
+   * `model_not_found` when no pool may ever run it, `unavailable` when none can just now.
+   */
+  async poolFor(wish: PoolWish): Promise<string> {
+    const live = this.livePoolFor(wish)
+    if (live !== undefined) return live
     await this.#refresh()
-    const row = this.#rows.find((known) => known.model === model)
-    if (row) return row.pool
-    throw new ForebayError(
-      'model_not_found',
-      `The model \`${model}\` does not exist or you do not have access to it.`,
-      { param: 'model' },
+    const { model, residency } = wish
+    const declared = this.#pools.list().filter((pool) => pool.models?.includes(model))
+    const seen = this.#rows.filter((row) => row.model === model).map((row) => row.pool)
+    const allowed = [...new Set([...seen, ...declared.map((pool) => pool.name)])].filter((pool) =>
+      this.#may(pool, wish),
     )
+    const open = allowed.find((pool) => this.shut(pool) === undefined)
+    if (open !== undefined) return open
+    if (allowed.length > 0) {
+      const reasons = allowed.map((pool) => `${pool} ${this.shut(pool)}`).join('; ')
+      this.#logger.warn({ model, reasons }, 'no pool for a live request')
+      const text = `No pool that serves the model \`${model}\` can be used right now. Please retry shortly.`
+      throw new ForebayError('unavailable', text, { retryAfterMs: 5_000 })
+    }
+    const where = residency !== null && seen.length > 0 ? ` within the residency '${residency}'` : ''
+    const text = `The model \`${model}\` does not exist${where} or you do not have access to it.`
+    throw new ForebayError('model_not_found', text, { param: 'model' })
+  }
+
+  /** The least loaded open pool with a live worker for a request; undefined when there is none. */
+  livePoolFor(wish: PoolWish): string | undefined {
+    const [first] = this.#liveWorkers()
+      .filter(({ models, pool }) => models.some(({ id }) => id === wish.model) && this.#may(pool, wish))
+      .filter(({ pool }) => !wish.tried?.has(pool) && this.shut(pool) === undefined)
+      .sort((a, b) => load(a) - load(b))
+    return first?.pool
+  }
+
+  /** Why nothing new goes to a pool; undefined when something may. */
+  shut(pool: string): string | undefined {
+    return this.#drainedAt.has(pool) ? 'is drained' : this.#pools.trouble(pool)?.reason
+  }
+
+  /** Every known pool with its healthy workers: those configured, and those that were ever heard of. */
+  async overview(): Promise<{ name: string; drainedAt: Date | undefined; workers: Announcement[] }[]> {
+    await this.#read()
+    const live = this.#liveWorkers()
+    const names = new Set(
+      [...this.#pools.list(), ...this.#rows.map(({ pool }) => ({ name: pool }))].map(({ name }) => name),
+    )
+    return [...names]
+      .filter((name) => this.#pools.knows(name))
+      .map((name) => ({
+        name,
+        drainedAt: this.#drainedAt.get(name),
+        workers: live.filter((worker) => worker.pool === name),
+      }))
   }
 
   /** Every known model, by name. */
@@ -86,6 +146,13 @@ export class ModelDirectory implements Running {
   /** When a worker of the pool that takes work was last heard of; long ago when never. */
   lastHeardMs(pool: string): number {
     return this.#poolHeardMs.get(pool) ?? Number.NEGATIVE_INFINITY
+  }
+
+  /** True when the pool may run the request, if not now. */
+  #may(pool: string, { model, residency }: PoolWish): boolean {
+    const spec = this.#pools.spec(pool)
+    if (!this.#pools.knows(pool) || (spec?.models && !spec.models.includes(model))) return false
+    return residency === null || (spec?.residency.includes(residency) ?? false)
   }
 
   #heard(announcement: Announcement): void {
@@ -115,11 +182,15 @@ export class ModelDirectory implements Running {
   async #read(): Promise<void> {
     try {
       this.#rows = await this.#db.query<ModelRow>('SELECT * FROM models ORDER BY last_seen_at DESC, pool')
+      const drained = await this.#db.query<{ name: string; drained_at: Date } & Row>(
+        'SELECT name, drained_at FROM pools WHERE drained_at IS NOT NULL',
+      )
+      this.#drainedAt = new Map(drained.map(({ name, drained_at }) => [name, drained_at]))
       this.#readMs = this.#clock.now()
     } catch (err) {
       // What was known goes on being served; a gateway that knows nothing yet cannot tell.
       if (this.#readMs === Number.NEGATIVE_INFINITY) throw err
-      this.#logger.warn({ reason: describeError(err) }, 'models table not read; the last known models stay')
+      this.#logger.warn({ reason: describeError(err) }, 'models and pools not read; what was known stays')
     }
   }
 }

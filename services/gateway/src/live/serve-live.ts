@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { callerOf } from '../auth/require-caller.ts'
 import type { App, GatewayDeps } from '../gateway-deps.ts'
 import { asForebayError } from '../http/send-error.ts'
+import { readResidency } from '../pools/residency.ts'
 import { answerCall } from './answer-call.ts'
 import { readLiveBody } from './live-body.ts'
 
@@ -33,22 +34,26 @@ async function serveLive(
   const caller = callerOf(request)
   if (!Buffer.isBuffer(request.body)) throw new ForebayError('invalid_json', 'The request needs a JSON body.')
   const body = readLiveBody(endpoint, request.body)
-  const pool = await deps.models.poolFor(body.model)
+  const wish = { model: body.model, residency: readResidency(request.headers, caller) }
+  const pool = await deps.models.poolFor(wish)
   const admission = await deps.limits.admit(caller, body.estTokens, (headers) => void reply.headers(headers))
 
   const call = await deps.calls
-    .open({
-      requestId: request.id,
-      tenantId: caller.tenantId,
-      apiKeyId: caller.keyId,
-      endpoint,
-      model: body.model,
-      pool,
-      lane: body.lane,
-      body: body.text,
-      stream: body.stream,
-      estTokens: body.estTokens,
-    })
+    .open(
+      {
+        requestId: request.id,
+        tenantId: caller.tenantId,
+        apiKeyId: caller.keyId,
+        endpoint,
+        model: body.model,
+        pool,
+        lane: body.lane,
+        body: body.text,
+        stream: body.stream,
+        estTokens: body.estTokens,
+      },
+      (tried) => deps.models.livePoolFor({ ...wish, tried }),
+    )
     .catch(async (err: unknown) => {
       await admission.settle(0)
       throw err

@@ -11,6 +11,7 @@ import { createWebhook } from './create-webhook/handler.ts'
 import { deleteFile } from './delete-file/handler.ts'
 import { deleteKey } from './delete-key/handler.ts'
 import { deleteWebhook } from './delete-webhook/handler.ts'
+import { drainPool, undrainPool } from './drain-pool/handler.ts'
 import { getBatch } from './get-batch/handler.ts'
 import { getFile } from './get-file/handler.ts'
 import { getFileContent } from './get-file-content/handler.ts'
@@ -21,6 +22,7 @@ import { listBatches } from './list-batches/handler.ts'
 import { listFiles } from './list-files/handler.ts'
 import { listKeys } from './list-keys/handler.ts'
 import { listModels } from './list-models/handler.ts'
+import { listPools } from './list-pools/handler.ts'
 import { listPrices } from './list-prices/handler.ts'
 import { listTenants } from './list-tenants/handler.ts'
 import { listWebhooks } from './list-webhooks/handler.ts'
@@ -59,6 +61,9 @@ export const adminRoutes: readonly Route[] = [
   listTenants,
   createPrice,
   listPrices,
+  listPools,
+  drainPool,
+  undrainPool,
 ]
 
 /** Routes whose body is passed on to an engine. */

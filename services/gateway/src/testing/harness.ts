@@ -1,6 +1,7 @@
 import { openFolderBlobs } from '@forebay/blobs'
 import { type Config, loadConfig } from '@forebay/config'
 import { type Clock, makeRegistry, silentLogger, systemClock } from '@forebay/kernel'
+import { type Pools, singlePool } from '@forebay/pools'
 import { makeMemoryProvider } from '@forebay/queue-memory'
 import { makeMemoryReplyBus } from '@forebay/reply-bus'
 import { createApiKey, ensureTenant, type KeyRole, openDatabase } from '@forebay/store'
@@ -9,7 +10,7 @@ import OpenAI from 'openai'
 import { startGateway } from '../start-gateway.ts'
 
 /** A gateway on a database, folder, queue and bus of its own, for one test file. */
-export async function startHarness(options: { config?: Partial<Config>; clock?: Clock } = {}) {
+export async function startHarness(options: { config?: Partial<Config>; clock?: Clock; pools?: Pools } = {}) {
   const clock = options.clock ?? systemClock
   const database = await testDatabase()
   const db = openDatabase({ url: database.url, logger: silentLogger })
@@ -17,9 +18,11 @@ export async function startHarness(options: { config?: Partial<Config>; clock?: 
   const blobs = openFolderBlobs({ root: blobRoot })
   const queues = makeMemoryProvider({ clock })
   const bus = makeMemoryReplyBus()
+  const logger = silentLogger
+  const pools = options.pools ?? singlePool({ name: 'default', queues, blobs, clock, logger })
   const registry = makeRegistry()
   const config = { ...loadConfig({ PORT: '0', FOREBAY_DRAIN_MS: '2000' }).config, ...options.config }
-  const gateway = await startGateway({ config, clock, logger: silentLogger, registry, db, blobs, queues, bus })
+  const gateway = await startGateway({ config, clock, logger, registry, db, blobs, pools, bus })
 
   const newKey = async (tenantId: string, role: KeyRole = 'user') => {
     await ensureTenant(db, { id: tenantId })

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto'
+import { openFolderBlobs } from '@forebay/blobs'
 import { batchRequestId, type RequestResult, type ResultEvent, resultEventSchema } from '@forebay/contracts'
 import { makeRegistry, silentLogger, systemClock } from '@forebay/kernel'
+import { singlePool } from '@forebay/pools'
 import { makeJobSender, makeJsonCodec } from '@forebay/queue-core'
 import { type MemoryQueue, makeMemoryProvider } from '@forebay/queue-memory'
 import { type Database, openDatabase } from '@forebay/store'
-import { testDatabase } from '@forebay/test-support'
+import { tempDir, testDatabase } from '@forebay/test-support'
 import { onTestFinished } from 'vitest'
 import { startResults } from '../start-results.ts'
 
@@ -83,15 +85,17 @@ export function eventOf(results: RequestResult[], over: Partial<ResultEvent> = {
 /** The service on memory queues, `replicas` times, with what a test needs to drive and watch it. */
 export async function runResults(db: Database, replicas = 1) {
   const queues = makeMemoryProvider({ clock: systemClock })
+  const blobs = openFolderBlobs({ root: tempDir() })
+  const pools = singlePool({ name: 'default', queues, blobs, clock: systemClock, logger: silentLogger })
   const registry = makeRegistry()
   const start = (metrics = makeRegistry()) =>
     startResults({
-      config: { pool: 'default', queueLeaseMs: 30_000 },
+      config: { queueLeaseMs: 30_000 },
       clock: systemClock,
       logger: silentLogger,
       registry: metrics,
       db,
-      queues,
+      pools,
     })
   const running = [await start(registry)]
   while (running.length < replicas) running.push(await start())

@@ -3,6 +3,7 @@ import type { BlobStore } from '@forebay/blobs'
 import type { Config } from '@forebay/config'
 import { blobKeys } from '@forebay/contracts'
 import type { Clock, Logger } from '@forebay/kernel'
+import type { Pools } from '@forebay/pools'
 import type { Database, Queryable, Row } from '@forebay/store'
 import type { BatchRow } from '../batch-row.ts'
 import { recordBatchEvent } from '../events.ts'
@@ -22,6 +23,7 @@ export interface FinaliseOptions {
   logger: Logger
   config: Pick<Config, 'maxLineBytes'>
   metrics: SchedulerMetrics
+  pools: Pools
 }
 
 /**
@@ -46,6 +48,7 @@ export async function finaliseClaimed(
   const lines = complete ? finishedOnly(rows) : everyLine({ blobs, inputKey, maxLineBytes, rows })
   const written = await writeResults({
     blobs,
+    storeOf: (pool) => options.pools.blobs(pool),
     batchId: batch.id,
     finalStatus,
     // A batch that ended before it was planned has no accepted line.

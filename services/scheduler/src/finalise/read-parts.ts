@@ -8,20 +8,25 @@ const readsMax = 8
 
 interface Piece {
   at: number
+  pool: string
   partKey: string
   start: number
   end: number
 }
 
 /**
- * The bytes of some rows' lines, in their order; undefined for a row without any. Lines of one part that lie near each
+ * The bytes of some rows' lines, in their order, each from the store of the pool that it ran in; undefined for a row
+ * without any. Lines of one part that lie near each
  * other are read at once. Memory: the lines, and the gaps read over.
  */
-export async function readParts(blobs: BlobStore, rows: readonly ResultRow[]): Promise<(Buffer | undefined)[]> {
+export async function readParts(
+  storeOf: (pool: string) => Pick<BlobStore, 'readRange'>,
+  rows: readonly ResultRow[],
+): Promise<(Buffer | undefined)[]> {
   const lines = new Array<Buffer | undefined>(rows.length)
-  const pieces = rows.flatMap(({ partKey, partOffset, partBytes }, at): Piece[] => {
+  const pieces = rows.flatMap(({ partKey, partOffset, partBytes, pool }, at): Piece[] => {
     if (partKey === null || partOffset === null || partBytes === null) return []
-    return [{ at, partKey, start: partOffset, end: partOffset + partBytes }]
+    return [{ at, pool, partKey, start: partOffset, end: partOffset + partBytes }]
   })
   const ranges = joinNeighbours(pieces)
   const readNext = async (): Promise<void> => {
@@ -29,7 +34,7 @@ export async function readParts(blobs: BlobStore, rows: readonly ResultRow[]): P
       const [first] = range
       if (!first) continue
       const end = Math.max(...range.map((piece) => piece.end))
-      const bytes = await blobs.readRange(first.partKey, first.start, end)
+      const bytes = await storeOf(first.pool).readRange(first.partKey, first.start, end)
       for (const piece of range) lines[piece.at] = bytes.subarray(piece.start - first.start, piece.end - first.start)
     }
   }

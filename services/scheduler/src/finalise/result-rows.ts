@@ -8,6 +8,7 @@ export interface ResultRow extends Row {
   customId: string | null
   outcome: 'succeeded' | 'failed' | 'cancelled'
   errorCode: string | null
+  pool: string
   partKey: string | null
   partOffset: number | null
   partBytes: number | null
@@ -18,7 +19,7 @@ export async function* resultRows(db: Queryable, batchId: string): AsyncGenerato
   let after = 0
   for (;;) {
     const rows = await db.query<ResultRow>(
-      `SELECT line, custom_id AS "customId", outcome, error_code AS "errorCode", part_key AS "partKey",
+      `SELECT line, custom_id AS "customId", outcome, error_code AS "errorCode", pool, part_key AS "partKey",
          part_offset AS "partOffset", part_bytes AS "partBytes"
        FROM requests WHERE batch_id = $1 AND line > $2 ORDER BY line LIMIT ${pageRows}`,
       [batchId, after],

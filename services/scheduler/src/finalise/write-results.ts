@@ -23,6 +23,8 @@ const neverRun = {
  */
 export async function writeResults(options: {
   blobs: BlobStore
+  /** Where the parts lie that a pool's workers wrote. */
+  storeOf: (pool: string) => Pick<BlobStore, 'readRange'>
   batchId: string
   finalStatus: 'completed' | 'expired' | 'cancelled'
   lines: AsyncIterable<BatchLine>
@@ -36,7 +38,7 @@ export async function writeResults(options: {
   const write = async (slice: readonly BatchLine[]) => {
     signal.throwIfAborted()
     const ran = slice.flatMap(({ row }) => (row ? [row] : []))
-    const bytes = (await readParts(blobs, ran))[Symbol.iterator]()
+    const bytes = (await readParts(options.storeOf, ran))[Symbol.iterator]()
     for (const line of slice) {
       const stored = line.row ? bytes.next().value : undefined
       const file = stored && line.row?.outcome === 'succeeded' ? output : error

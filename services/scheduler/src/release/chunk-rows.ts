@@ -7,6 +7,8 @@ export interface OutChunkRow extends Row, OutChunk {
   batchId: string
   index: number
   estTokens: number
+  /** Where it went. */
+  pool: string
 }
 
 /** A chunk to send: released in this attempt. */
@@ -17,6 +19,7 @@ export interface ReleasedChunk extends Row {
   entries: number
   estTokens: number
   attempt: number
+  pool: string
 }
 
 interface Pairs {
@@ -33,7 +36,7 @@ const pairs = (chunks: readonly Pairs[]) => [chunks.map((c) => c.batchId), chunk
 export async function outChunks(db: Queryable): Promise<OutChunkRow[]> {
   return db.query<OutChunkRow>(
     `SELECT c.batch_id AS "batchId", c.index, c.entries, c.est_tokens AS "estTokens", c.attempt,
-       ${epochMs('c.released_at')} AS "releasedAtMs", coalesce(p.done, 0) AS done,
+       coalesce(c.pool, '') AS pool, ${epochMs('c.released_at')} AS "releasedAtMs", coalesce(p.done, 0) AS done,
        ${epochMs('p.last_seen_at')} AS "lastSeenAtMs", coalesce(p.returned_attempt, 0) AS "returnedAttempt"
      FROM batches b JOIN chunks c ON c.batch_id = b.id AND c.status = 'released'
      LEFT JOIN chunk_progress p ON p.batch_id = c.batch_id AND p.chunk = c.index
@@ -75,20 +78,27 @@ export async function markDone(db: Queryable, chunks: readonly Pairs[]): Promise
   )
 }
 
-/** Moves chunks into their next attempt. The jobs are sent after the commit: a job without its attempt on record could run twice. */
-export async function markReleased(db: Queryable, chunks: readonly Pairs[]): Promise<ReleasedChunk[]> {
+/**
+ * Moves chunks into their next attempt, each in its pool. The jobs are sent after the commit: a job without its attempt on
+ * record could run twice. `staged`: a copy of the lines will be in the pool's store, to be deleted some day.
+ */
+export async function markReleased(
+  db: Queryable,
+  chunks: readonly (Pairs & { pool: string; staged: boolean })[],
+): Promise<ReleasedChunk[]> {
   return db.query<ReleasedChunk>(
-    `UPDATE chunks c SET status = 'released', attempt = c.attempt + 1, released_at = now()
-     FROM unnest($1::text[], $2::int[]) AS t (batch_id, index)
+    `UPDATE chunks c SET status = 'released', attempt = c.attempt + 1, released_at = now(), pool = t.pool,
+       staged_in = CASE WHEN t.staged THEN array_append(array_remove(c.staged_in, t.pool), t.pool) ELSE c.staged_in END
+     FROM unnest($1::text[], $2::int[], $3::text[], $4::bool[]) AS t (batch_id, index, pool, staged)
      WHERE c.batch_id = t.batch_id AND c.index = t.index AND c.status <> 'done'
      RETURNING c.batch_id AS "batchId", c.index, c.first_entry AS "firstEntry", c.entries,
-       c.est_tokens AS "estTokens", c.attempt`,
-    pairs(chunks),
+       c.est_tokens AS "estTokens", c.attempt, c.pool`,
+    [...pairs(chunks), chunks.map((c) => c.pool), chunks.map((c) => c.staged)],
   )
 }
 
-/** Takes back releases whose jobs did not reach the broker. */
-export async function markPlanned(db: Queryable, chunks: readonly ReleasedChunk[]): Promise<void> {
+/** Takes back releases: their jobs did not reach the broker, or nobody is there to run them. A later attempt stays as it is. */
+export async function markPlanned(db: Queryable, chunks: readonly (Pairs & { attempt: number })[]): Promise<void> {
   await db.query(
     `UPDATE chunks c SET status = 'planned' FROM unnest($1::text[], $2::int[], $3::int[]) AS t (batch_id, index, attempt)
      WHERE c.batch_id = t.batch_id AND c.index = t.index AND c.attempt = t.attempt AND c.status = 'released'`,

@@ -2,21 +2,40 @@ import type { Queryable, Row } from '@forebay/store'
 import type { BatchRow } from '../batch-row.ts'
 import type { SchedulerMetrics } from '../metrics.ts'
 import type { ModelBook } from '../models.ts'
+import type { Route } from '../pools/route-batch.ts'
 import { type Choice, chooseReleases, type TenantShare, type Window } from './choose-releases.ts'
 import { type OutChunkRow, plannedChunks } from './chunk-rows.ts'
-import { type LaneKey, type LaneWatch, laneOf, windowMs } from './lane-watch.ts'
+import { type LaneKey, type LaneWatch, laneKey, windowMs } from './lane-watch.ts'
 
-const picksMax = 64
-const plannedPerBatch = 32
+const picksPerLane = 64
+const plannedPerLane = 32
+// With several pools the lanes take turns, so that the last chunks of a batch do not all go to one of them.
+const picksPerTurn = 4
 // Chunks on the broker per live worker at least, before and after the lane's throughput was measured.
 const chunksMinUnmeasured = 16
 const chunksMinMeasured = 4
 
 type TenantRow = Row & Omit<TenantShare, 'outstandingTokens'>
 
+/** Which chunks go where, and the new counters of the batches that were charged. */
+export interface Filled {
+  picks: { batchId: string; index: number; pool: string }[]
+  batchTokens: Map<string, number>
+}
+
+interface LaneFill {
+  key: LaneKey
+  pool: string
+  lane: string
+  batches: BatchRow[]
+  window: Window
+  picked: number
+}
+
 /**
- * Chooses the next chunks of every lane that has room in its window, and writes the tenants' counters. `running` are
- * the batches that may release, `out` every chunk released and not done, `turn` the picks made in earlier rounds.
+ * Chooses the next chunks for every lane of every pool that has room in its window, the emptiest first, and writes the
+ * tenants' counters. A batch's chunks go to any of the pools on its route. `running` are the batches that may release,
+ * `out` every chunk released and not done, `turn` the picks made in earlier rounds.
  */
 export async function fillWindows(
   tx: Queryable,
@@ -25,61 +44,107 @@ export async function fillWindows(
     turn: number
     running: readonly BatchRow[]
     batches: ReadonlyMap<string, BatchRow>
+    routes: ReadonlyMap<string, Route>
     out: readonly OutChunkRow[]
     watch: LaneWatch
     models: ModelBook
     metrics: SchedulerMetrics
   },
-): Promise<Choice[]> {
+): Promise<Filled> {
   const { nowMs, running, batches, out, watch } = options
-  const lanes = [...groupBy(running, laneOf)].map(([lane, ofLane]) => {
-    const outHere = out.filter((chunk) => ofLane.some((batch) => batch.id === chunk.batchId))
-    return { lane, ofLane, window: windowOf(options, lane, ofLane, outHere) }
-  })
-  const open = lanes.filter(({ window }) => window.chunks < window.chunksMin || window.tokens < window.tokensMax)
-  if (open.length === 0) return []
-  const openIds = open.flatMap(({ ofLane }) => ofLane.map((batch) => batch.id))
-  const planned = groupBy(await plannedChunks(tx, openIds, plannedPerBatch), (chunk) => chunk.batchId)
+  const filled: Filled = { picks: [], batchTokens: new Map() }
+  const lanes = lanesOf(options).filter(hasRoom)
+  if (lanes.length === 0) return filled
+  const openIds = [...new Set(lanes.flatMap((lane) => lane.batches.map((batch) => batch.id)))]
+  const planned = groupBy(await plannedChunks(tx, openIds, plannedPerLane * lanes.length), (chunk) => chunk.batchId)
   const tenants = new Map((await tenantRows(tx, running)).map((row) => [row.id, row]))
   const tenantsOut = sumBy(out, (chunk) => batches.get(chunk.batchId)?.tenantId ?? '', leftTokens)
   const batchesOut = sumBy(out, (chunk) => chunk.batchId, leftTokens)
-  const choices: Choice[] = []
-  let { turn } = options
-  for (const { lane, ofLane, window } of open) {
+  const charged = new Set<string>()
+  const tokensPerSecond = new Map(
+    [...new Set(lanes.map(({ lane }) => lane))].map((lane) => [
+      lane,
+      lanes.filter((one) => one.lane === lane).reduce((sum, { key }) => sum + watch.rate(key), 0),
+    ]),
+  )
+
+  const fill = (lane: LaneFill): Choice => {
     const choice = chooseReleases({
       tenants: [...tenants.values()].map((row) => ({ ...row, outstandingTokens: tenantsOut.get(row.id) ?? 0 })),
-      batches: ofLane.map((batch) => ({
+      batches: lane.batches.map((batch) => ({
         ...batch,
+        virtualTokens: filled.batchTokens.get(batch.id) ?? batch.virtualTokens,
         outstandingTokens: batchesOut.get(batch.id) ?? 0,
         remainingTokens: batch.estTokens * (1 - (batch.completed + batch.failed) / Math.max(1, batch.total)),
         chunks: (planned.get(batch.id) ?? []).map((chunk) => ({ ...chunk, charged: chunk.attempt > 0 })),
       })),
-      window,
-      picksMax,
+      window: lane.window,
+      picksMax: Math.min(lanes.length > 1 ? picksPerTurn : picksPerLane, picksPerLane - lane.picked),
       nowMs,
-      tokensPerSecond: watch.rate(lane),
-      turn,
+      tokensPerSecond: tokensPerSecond.get(lane.lane) ?? 0,
+      turn: options.turn + filled.picks.length,
     })
-    turn += choice.picks.length
+    for (const { batchId, index } of choice.picks) {
+      const left = planned.get(batchId) ?? []
+      const estTokens = left.find((chunk) => chunk.index === index)?.estTokens ?? 0
+      planned.set(
+        batchId,
+        left.filter((chunk) => chunk.index !== index),
+      )
+      lane.window = { ...lane.window, chunks: lane.window.chunks + 1, tokens: lane.window.tokens + estTokens }
+      const tenantId = batches.get(batchId)?.tenantId ?? ''
+      tenantsOut.set(tenantId, (tenantsOut.get(tenantId) ?? 0) + estTokens)
+      batchesOut.set(batchId, (batchesOut.get(batchId) ?? 0) + estTokens)
+      filled.picks.push({ batchId, index, pool: lane.pool })
+    }
+    lane.picked += choice.picks.length
+    for (const [id, virtualTokens] of choice.batches) filled.batchTokens.set(id, virtualTokens)
     for (const [id, virtualTokens] of choice.tenants) {
       const tenant = tenants.get(id)
       if (tenant) tenants.set(id, { ...tenant, virtualTokens })
-      await tx.query('UPDATE tenants SET virtual_tokens = $2 WHERE id = $1', [id, virtualTokens])
+      charged.add(id)
     }
-    choices.push(choice)
+    return choice
   }
-  return choices
+
+  for (let open = lanes; open.length > 0; ) {
+    const emptiest = open.reduce((least, lane) => (fullness(lane) < fullness(least) ? lane : least))
+    const { picks } = fill(emptiest)
+    const over = picks.length === 0 || emptiest.picked >= picksPerLane || !hasRoom(emptiest)
+    if (over) open = open.filter((lane) => lane !== emptiest)
+  }
+  for (const id of charged) {
+    await tx.query('UPDATE tenants SET virtual_tokens = $2 WHERE id = $1', [id, tenants.get(id)?.virtualTokens ?? 0])
+  }
+  return filled
+}
+
+/** The lanes that some running batch may go to. */
+function lanesOf(options: Parameters<typeof fillWindows>[1]): LaneFill[] {
+  const lanes = new Map<LaneKey, LaneFill>()
+  const outByLane = groupBy(options.out, (chunk) => laneKey(chunk.pool, options.batches.get(chunk.batchId)?.lane ?? ''))
+  for (const batch of options.running) {
+    for (const { name: pool } of options.routes.get(batch.id)?.pools ?? []) {
+      const key = laneKey(pool, batch.lane)
+      const known = lanes.get(key)
+      if (known) known.batches.push(batch)
+      else {
+        const window = windowOf(options, { key, pool, lane: batch.lane }, outByLane.get(key) ?? [])
+        lanes.set(key, { key, pool, lane: batch.lane, batches: [batch], window, picked: 0 })
+      }
+    }
+  }
+  return [...lanes.values()]
 }
 
 function windowOf(
   options: { watch: LaneWatch; models: ModelBook; metrics: SchedulerMetrics },
-  lane: LaneKey,
-  ofLane: readonly BatchRow[],
+  { key, pool, lane }: { key: LaneKey; pool: string; lane: string },
   out: readonly OutChunkRow[],
 ): Window {
   const { metrics, models, watch } = options
-  const labels = { pool: ofLane[0]?.pool ?? '', lane: ofLane[0]?.lane ?? '' }
-  const rate = watch.rate(lane)
+  const labels = { pool, lane }
+  const rate = watch.rate(key)
   const perWorker = rate > 0 ? chunksMinMeasured : chunksMinUnmeasured
   const tokens = out.reduce((sum, chunk) => sum + leftTokens(chunk), 0)
   const tokensMax = (rate * windowMs) / 1000
@@ -87,7 +152,16 @@ function windowOf(
   metrics.tokensPerSecond.set(labels, rate)
   metrics.outstandingTokens.set(labels, tokens)
   metrics.outstandingChunks.set(labels, out.length)
-  return { chunks: out.length, chunksMin: perWorker * Math.max(1, models.liveWorkers(labels.pool)), tokens, tokensMax }
+  return { chunks: out.length, chunksMin: perWorker * Math.max(1, models.liveWorkers(pool)), tokens, tokensMax }
+}
+
+function hasRoom({ window }: LaneFill): boolean {
+  return window.chunks < window.chunksMin || window.tokens < window.tokensMax
+}
+
+/** How full a window is, as a share: what was measured counts, a lane without any measure by its chunks. */
+function fullness({ window }: LaneFill): number {
+  return window.tokensMax > 0 ? window.tokens / window.tokensMax : window.chunks / window.chunksMin
 }
 
 async function tenantRows(tx: Queryable, batches: readonly BatchRow[]): Promise<TenantRow[]> {

@@ -22,7 +22,7 @@ export interface LaneView {
   resultsBehindAtMs: number
 }
 
-/** `out`: leave it be. The last three: its missing requests are to be released again, and why. */
+/** `out`: leave it be. The others: its missing requests are to be released again, and why. */
 export type Verdict = 'done' | 'out' | 'returned' | 'silent' | 'unseen'
 
 // A job that nobody holds and that is not on the broker either: time for one still on its way.

@@ -1,5 +1,5 @@
 import type { BatchRow } from '../batch-row.ts'
-import type { OutChunkRow } from './chunk-rows.ts'
+import { chunkKey, type OutChunkRow } from './chunk-rows.ts'
 import type { DepthBook } from './depth-book.ts'
 import { judgeChunk, type Verdict } from './judge-chunk.ts'
 import { Throughput } from './throughput.ts'
@@ -13,8 +13,8 @@ const backlogMs = 5000
 /** A pool and a lane of it. */
 export type LaneKey = `${string}.${string}`
 
-/** The lane that a batch's chunks go to. */
-export const laneOf = (batch: BatchRow): LaneKey => `${batch.pool}.${batch.lane}`
+/** The name of a pool's lane. */
+export const laneKey = (pool: string, lane: string): LaneKey => `${pool}.${lane}`
 
 /** What this process has seen of the lanes over time. All of it are hints: losing them costs delay or doubled work, never a line. */
 export class LaneWatch {
@@ -31,33 +31,37 @@ export class LaneWatch {
 
   /** Takes the state of all open batches and released chunks at a time. */
   observe(nowMs: number, batches: ReadonlyMap<string, BatchRow>, chunks: readonly OutChunkRow[]): void {
-    const busy = new Set<LaneKey>()
     const heardMs = new Map<string, number>()
     for (const chunk of chunks) {
       const batch = batches.get(chunk.batchId)
-      if (!batch) continue
-      const lane = laneOf(batch)
-      busy.add(lane)
-      if (chunk.lastSeenAtMs === null || chunk.lastSeenAtMs < chunk.releasedAtMs) continue
-      this.#seenReleasedAtMs.set(lane, Math.max(this.#seenReleasedAtMs.get(lane) ?? 0, chunk.releasedAtMs))
-      heardMs.set(batch.pool ?? '', Math.max(heardMs.get(batch.pool ?? '') ?? 0, chunk.lastSeenAtMs))
+      const { pool, lastSeenAtMs, releasedAtMs } = chunk
+      heardMs.set(pool, heardMs.get(pool) ?? 0)
+      if (!batch || lastSeenAtMs === null || lastSeenAtMs < releasedAtMs) continue
+      const lane = laneKey(pool, batch.lane)
+      this.#seenReleasedAtMs.set(lane, Math.max(this.#seenReleasedAtMs.get(lane) ?? 0, releasedAtMs))
+      heardMs.set(pool, Math.max(heardMs.get(pool) ?? 0, lastSeenAtMs))
     }
-    for (const pool of new Set([...batches.values()].flatMap((batch) => batch.pool ?? []))) {
+    for (const [pool, lastMs] of heardMs) {
       const waiting = this.#depths.get(pool, 'results')?.waiting ?? 0
-      const quiet = nowMs - (heardMs.get(pool) ?? 0) > backlogMs
+      const quiet = nowMs - lastMs > backlogMs
       if (waiting > backlogEvents || (waiting > 0 && quiet)) this.#resultsBehindAtMs.set(pool, nowMs)
     }
-    this.#throughput.observe(nowMs, [...batches.values()].map(toProgress), busy)
+    const progress = chunks.flatMap((chunk) => {
+      const batch = batches.get(chunk.batchId)
+      const doneTokens = chunk.estTokens * Math.min(1, chunk.done / chunk.entries)
+      return batch ? [{ ...chunk, key: chunkKey(chunk), lane: laneKey(chunk.pool, batch.lane), doneTokens }] : []
+    })
+    this.#throughput.observe(nowMs, progress, (id) => batches.has(id))
   }
 
   judge(nowMs: number, batch: BatchRow, chunk: OutChunkRow): Verdict {
-    const pool = batch.pool ?? ''
+    const { pool } = chunk
     return judgeChunk(chunk, {
       nowMs,
       windowMs,
       chunkLeaseMs: this.#chunkLeaseMs,
       depth: this.#depths.get(pool, batch.lane),
-      seenReleasedAtMs: this.#seenReleasedAtMs.get(laneOf(batch)) ?? 0,
+      seenReleasedAtMs: this.#seenReleasedAtMs.get(laneKey(pool, batch.lane)) ?? 0,
       resultsBehindAtMs: this.#resultsBehindAtMs.get(pool) ?? 0,
     })
   }
@@ -66,9 +70,4 @@ export class LaneWatch {
   rate(lane: LaneKey): number {
     return this.#throughput.rate(lane)
   }
-}
-
-function toProgress(batch: BatchRow) {
-  const { id, total, estTokens } = batch
-  return { id, lane: laneOf(batch), total, ended: batch.completed + batch.failed, estTokens }
 }

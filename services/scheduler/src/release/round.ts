@@ -1,13 +1,16 @@
 import type { Logger } from '@forebay/kernel'
 import type { Database, Queryable } from '@forebay/store'
-import { databaseNowMs, openBatches } from '../batch-row.ts'
+import { type BatchRow, databaseNowMs, openBatches } from '../batch-row.ts'
 import type { SchedulerMetrics } from '../metrics.ts'
 import type { ModelBook } from '../models.ts'
-import { chunkKey, markReleased, outChunks } from './chunk-rows.ts'
+import type { PoolBook } from '../pools/pool-book.ts'
+import { type Route, routeBatch } from '../pools/route-batch.ts'
+import { chunkKey, markPlanned, markReleased, outChunks } from './chunk-rows.ts'
 import { fillWindows } from './fill-windows.ts'
 import type { LaneWatch } from './lane-watch.ts'
-import { notSent, type SendChunks, type Shipment } from './send-chunks.ts'
-import { isRunning, settleChunks } from './settle-chunks.ts'
+import type { PoolSends } from './pool-sends.ts'
+import type { Shipment } from './send-chunks.ts'
+import { isRunning, type Settled, settleChunks } from './settle-chunks.ts'
 
 // Any constant will do: it lets one replica at a time choose.
 const lockKey = 7_074_610_432
@@ -16,12 +19,14 @@ interface Chosen {
   shipments: Shipment[]
   /** New virtual tokens of the batches that were charged. */
   batchTokens: Map<string, number>
+  /** Batches that wait for something else than before. */
+  waiting: Map<string, string | null>
 }
 
 /**
- * Rounds of release: each settles which released chunks are done or lost, fills the lanes' windows by fair share, and
- * sends the jobs. The choice is made under a lock that one replica holds at a time; a job is sent only after its attempt
- * is on record, so a crash between the two leaves a chunk to be found by its silence.
+ * Rounds of release: each settles which released chunks are done or lost, fills the windows of the pools' lanes by fair
+ * share, and sends the jobs. The choice is made under a lock that one replica holds at a time; a job is sent only after
+ * its attempt is on record, so a crash between the two leaves a chunk to be found by its silence.
  */
 export class ReleaseRounds {
   readonly #options: ReleaseOptions
@@ -31,52 +36,93 @@ export class ReleaseRounds {
     this.#options = options
   }
 
-  /** Runs a round; true when another should follow at once. Throws `unavailable` when jobs did not reach the broker. */
+  /** Runs a round; true when another should follow at once. */
   async run(): Promise<boolean> {
-    const { db, send, metrics } = this.#options
+    const { db, sends } = this.#options
     const chosen = await db.tx((tx) => this.#choose(tx))
     if (!chosen) return false
     // One statement per batch: results locks several batches at once, in its own order.
     for (const [id, tokens] of chosen.batchTokens) {
       await db.query('UPDATE batches SET virtual_tokens = $2 WHERE id = $1', [id, tokens])
     }
-    const failed = await send(chosen.shipments)
-    for (const { batch } of failed) metrics.sendFailures.inc({ pool: batch.pool ?? '', lane: batch.lane })
-    if (failed.length > 0) throw notSent(failed.length)
+    for (const [id, waitingFor] of chosen.waiting) {
+      await db.query('UPDATE batches SET waiting_for = $2 WHERE id = $1', [id, waitingFor])
+    }
+    await sends.send(chosen.shipments)
     return chosen.shipments.length > 0
   }
 
   async #choose(tx: Queryable): Promise<Chosen | undefined> {
-    const { logger, metrics, watch, models } = this.#options
+    const { metrics, pools, watch, models } = this.#options
     const [lock] = await tx.query<{ held: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS held', [lockKey])
     if (!lock?.held) return undefined
     const nowMs = await databaseNowMs(tx)
+    const views = await pools.read(tx)
     const batches = new Map((await openBatches(tx)).map((batch) => [batch.id, batch]))
+    const running = [...batches.values()].filter((batch) => isRunning(batch, nowMs))
+    const routes = new Map(running.map((batch) => [batch.id, routeBatch(batch, views)]))
     const chunks = await outChunks(tx)
     watch.observe(nowMs, batches, chunks)
-    const { out, lost } = await settleChunks(tx, { nowMs, batches, chunks, watch })
-    const running = [...batches.values()].filter((batch) => isRunning(batch, nowMs))
-    const choices = await fillWindows(tx, { nowMs, turn: this.#turn, running, batches, out, watch, models, metrics })
-    const picks = choices.flatMap((choice) => choice.picks)
-    this.#turn += picks.length
-    const reasons = new Map<string, string>(lost.map(({ chunk, why }) => [chunkKey(chunk), why]))
-    for (const { chunk, why } of lost) {
+    const byName = new Map(views.map((view) => [view.name, view]))
+    const { out, lost } = await settleChunks(tx, { nowMs, batches, chunks, watch, pools: byName, routes })
+    const filled = await fillWindows(tx, {
+      ...{ nowMs, turn: this.#turn, running, batches, routes, out, watch, models, metrics },
+    })
+    this.#turn += filled.picks.length
+    const again = await this.#releaseAgain(tx, lost, routes)
+    const shipments = await this.#release(tx, batches, [...again, ...filled.picks])
+    return { shipments, batchTokens: filled.batchTokens, waiting: newlyWaiting(running, routes) }
+  }
+
+  /** Where lost chunks go next: back where they were if they may, else where they may. Those that may go nowhere are planned. */
+  async #releaseAgain(tx: Queryable, lost: Settled['lost'], routes: ReadonlyMap<string, Route>) {
+    const { logger } = this.#options
+    const placed: { batchId: string; index: number; pool: string; why: string }[] = []
+    const left: Settled['lost'][number]['chunk'][] = []
+    for (const [i, { chunk, why }] of lost.entries()) {
+      const pools = routes.get(chunk.batchId)?.pools ?? []
+      const others = pools.filter(({ name }) => name !== chunk.pool)
+      const same = why === 'moved' ? undefined : pools.find(({ name }) => name === chunk.pool)
+      const pool = same ?? others[i % Math.max(1, others.length)]
       const { batchId, index, attempt } = chunk
-      logger.info({ batchId, chunk: index, attempt, why }, 'chunk released again')
+      logger.info({ batchId, chunk: index, attempt, why, from: chunk.pool, to: pool?.name }, 'chunk released again')
+      if (pool) placed.push({ batchId, index, pool: pool.name, why })
+      else left.push(chunk)
     }
-    const toSend = [...lost.map(({ chunk }) => chunk), ...picks]
-    const released = toSend.length === 0 ? [] : await markReleased(tx, toSend)
+    if (left.length > 0) await markPlanned(tx, left)
+    return placed
+  }
+
+  async #release(
+    tx: Queryable,
+    batches: ReadonlyMap<string, BatchRow>,
+    chunks: readonly { batchId: string; index: number; pool: string; why?: string }[],
+  ): Promise<Shipment[]> {
+    if (chunks.length === 0) return []
+    const { metrics, staged } = this.#options
+    const released = await markReleased(
+      tx,
+      chunks.map((chunk) => ({ ...chunk, staged: staged(chunk.pool) })),
+    )
+    const order = new Map(chunks.map((chunk, i) => [chunkKey(chunk), i]))
     const shipments = released.flatMap((chunk): Shipment[] => {
       const batch = batches.get(chunk.batchId)
       if (!batch) return []
-      const reason = reasons.get(chunkKey(chunk)) ?? 'first'
-      metrics.chunksReleased.inc({ pool: batch.pool ?? '', lane: batch.lane, reason })
+      const reason = chunks[order.get(chunkKey(chunk)) ?? -1]?.why ?? 'first'
+      metrics.chunksReleased.inc({ pool: chunk.pool, lane: batch.lane, reason })
       return [{ batch, chunk }]
     })
-    const order = new Map(toSend.map((chunk, i) => [chunkKey(chunk), i]))
-    shipments.sort((a, b) => (order.get(chunkKey(a.chunk)) ?? 0) - (order.get(chunkKey(b.chunk)) ?? 0))
-    return { shipments, batchTokens: new Map(choices.flatMap((choice) => [...choice.batches])) }
+    return shipments.sort((a, b) => (order.get(chunkKey(a.chunk)) ?? 0) - (order.get(chunkKey(b.chunk)) ?? 0))
   }
+}
+
+function newlyWaiting(running: readonly BatchRow[], routes: ReadonlyMap<string, Route>): Map<string, string | null> {
+  return new Map(
+    running.flatMap((batch) => {
+      const waitingFor = routes.get(batch.id)?.waitingFor ?? null
+      return waitingFor === batch.waitingFor ? [] : [[batch.id, waitingFor]]
+    }),
+  )
 }
 
 /** What the rounds need. */
@@ -86,5 +132,8 @@ export interface ReleaseOptions {
   metrics: SchedulerMetrics
   watch: LaneWatch
   models: ModelBook
-  send: SendChunks
+  pools: Pick<PoolBook, 'read'>
+  sends: Pick<PoolSends, 'send'>
+  /** True for a pool whose chunks are copied into its own store. */
+  staged: (pool: string) => boolean
 }

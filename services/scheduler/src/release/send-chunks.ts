@@ -1,12 +1,13 @@
 import type { BlobStore } from '@forebay/blobs'
 import { blobKeys, type ChunkJob, queueName, type WorkJob, workJobSchema } from '@forebay/contracts'
-import { type Clock, describeError, ForebayError, type Logger } from '@forebay/kernel'
+import type { Clock } from '@forebay/kernel'
 import { planEntryBytes, readPlanEntry } from '@forebay/plan'
+import type { Pools } from '@forebay/pools'
 import { type JobSender, makeJobSender, makeJsonCodec } from '@forebay/queue-core'
-import type { QueueProvider } from '@forebay/queue-port'
 import type { Database } from '@forebay/store'
 import type { BatchRow } from '../batch-row.ts'
-import { finishedLines, markDone, markPlanned, type ReleasedChunk } from './chunk-rows.ts'
+import { stageChunk } from '../pools/stage-chunk.ts'
+import { finishedLines, markDone, type ReleasedChunk } from './chunk-rows.ts'
 
 /** A chunk on its way to the broker, with its batch. */
 export interface Shipment {
@@ -14,26 +15,35 @@ export interface Shipment {
   chunk: ReleasedChunk
 }
 
-/** Sends the jobs of chunks already marked released. Answers with those that did not get there, which are planned again. */
-export type SendChunks = (shipments: readonly Shipment[]) => Promise<readonly Shipment[]>
+/** Sends the jobs of chunks already marked released to their pool. Answers with those that its broker refused and why; rejects when it cannot be reached. */
+export type SendToPool = (
+  pool: string,
+  shipments: readonly Shipment[],
+) => Promise<{ refused: Shipment[]; reason: unknown }>
 
-/** A SendChunks on these queues; the plan entries of requests that have an audit row are left out of a later attempt. */
-export function makeSendChunks(options: {
+/**
+ * A SendToPool. The plan entries of requests that have an audit row are left out of a later attempt. The lines go ahead
+ * of the job to a pool whose store is not the files'.
+ */
+export function makeSendToPool(options: {
   db: Database
-  blobs: BlobStore
-  queues: QueueProvider
+  fileStore: BlobStore
+  pools: Pools
   clock: Clock
-  logger: Logger
-}): SendChunks {
-  const { db, blobs, queues, clock, logger } = options
+}): SendToPool {
+  const { db, fileStore, pools, clock } = options
   const senders = new Map<string, Promise<JobSender<WorkJob>>>()
   const codec = makeJsonCodec<WorkJob>(workJobSchema)
 
-  const senderOf = (name: string): Promise<JobSender<WorkJob>> => {
+  const open = async (pool: string, name: string): Promise<JobSender<WorkJob>> => {
+    const driver = (await pools.queues(pool)).queue(name)
+    await driver.ensure()
+    return makeJobSender({ driver, codec, clock })
+  }
+  const senderOf = (pool: string, name: string): Promise<JobSender<WorkJob>> => {
     const known = senders.get(name)
     if (known) return known
-    const driver = queues.queue(name)
-    const opened = driver.ensure().then(() => makeJobSender({ driver, codec, clock }))
+    const opened = open(pool, name)
     senders.set(name, opened)
     opened.catch(() => senders.delete(name))
     return opened
@@ -42,17 +52,27 @@ export function makeSendChunks(options: {
   const toJob = async ({ batch, chunk }: Shipment): Promise<ChunkJob | undefined> => {
     const first = chunk.firstEntry * planEntryBytes
     const planKey = blobKeys.plan(batch.tenantId, batch.id)
-    const all = await blobs.readRange(planKey, first, first + chunk.entries * planEntryBytes)
+    const all = await fileStore.readRange(planKey, first, first + chunk.entries * planEntryBytes)
     const entries = chunk.attempt > 1 ? withoutLines(all, await finishedLines(db, chunk)) : all
     if (entries.length === 0) return undefined
-    const { id: batchId, tenantId, apiKeyId, endpoint, lane, inputKey, expiresAtMs } = batch
-    const { index, attempt } = chunk
+    const { id: batchId, tenantId, apiKeyId, endpoint, lane, expiresAtMs } = batch
+    const { index, attempt, pool } = chunk
     const head = { v: 1, kind: 'chunk', batchId, tenantId, apiKeyId, chunk: index, attempt, endpoint, lane } as const
-    const work = { model: batch.model ?? '', pool: batch.pool ?? '', inputKey, entries: entries.toString('base64') }
+    const lines = await place({ batch, chunk }, entries)
+    const work = { model: batch.model ?? '', pool, inputKey: lines.key, entries: lines.entries.toString('base64') }
     return { ...head, ...work, deadlineMs: expiresAtMs }
   }
 
-  const sendTo = async (name: string, shipments: readonly Shipment[]): Promise<Shipment[]> => {
+  const place = async ({ batch, chunk }: Shipment, entries: Buffer): Promise<{ key: string; entries: Buffer }> => {
+    const { inputKey } = batch
+    if (pools.sharesFileStore(chunk.pool)) return { key: inputKey, entries }
+    const key = blobKeys.staged(batch.tenantId, batch.id, chunk.index, chunk.attempt)
+    const to = pools.blobs(chunk.pool)
+    return { key, entries: await stageChunk({ from: fileStore, inputKey, entries, to, key }) }
+  }
+
+  const sendTo = async (pool: string, name: string, shipments: readonly Shipment[]) => {
+    const sender = await senderOf(pool, name)
     const items: { id: string; job: ChunkJob; fairnessKey: string; shipment: Shipment }[] = []
     for (const shipment of shipments) {
       const job = await toJob(shipment)
@@ -60,34 +80,23 @@ export function makeSendChunks(options: {
       if (!job) await markDone(db, [shipment.chunk])
       else items.push({ id: `${batchId}.${index}.${attempt}`, job, fairnessKey: job.tenantId, shipment })
     }
-    const results = await (await senderOf(name)).send(
-      items.map(({ id, job, fairnessKey }) => ({ id, job, fairnessKey })),
-    )
-    return items.filter((_, i) => results[i]?.ok !== true).map(({ shipment }) => shipment)
+    const results = await sender.send(items.map(({ id, job, fairnessKey }) => ({ id, job, fairnessKey })))
+    const failures = items.flatMap(({ shipment }, i) => {
+      const result = results[i]
+      return result?.ok === true ? [] : [{ shipment, reason: result?.error }]
+    })
+    return failures
   }
 
-  return async (shipments) => {
-    const failed: Shipment[] = []
-    for (const [name, group] of groupByQueue(shipments)) {
-      try {
-        failed.push(...(await sendTo(name, group)))
-      } catch (err) {
-        logger.warn({ queue: name, chunks: group.length, reason: describeError(err) }, 'chunks not sent')
-        failed.push(...group)
-      }
+  return async (pool, shipments) => {
+    const lanes = new Set(shipments.map(({ batch }) => batch.lane))
+    const failures = []
+    for (const lane of lanes) {
+      const ofLane = shipments.filter(({ batch }) => batch.lane === lane)
+      failures.push(...(await sendTo(pool, queueName(pool, lane), ofLane)))
     }
-    if (failed.length > 0)
-      await markPlanned(
-        db,
-        failed.map(({ chunk }) => chunk),
-      )
-    return failed
+    return { refused: failures.map(({ shipment }) => shipment), reason: failures[0]?.reason }
   }
-}
-
-/** Thrown by a round whose chunks did not all reach the broker, so that the next one comes with back-off. */
-export function notSent(count: number): ForebayError {
-  return new ForebayError('unavailable', `${count} chunks did not reach the queue. They will be sent again.`)
 }
 
 function withoutLines(entries: Buffer, lines: ReadonlySet<number>): Buffer {
@@ -97,13 +106,4 @@ function withoutLines(entries: Buffer, lines: ReadonlySet<number>): Buffer {
     kept.push(entries.subarray(i * planEntryBytes, (i + 1) * planEntryBytes))
   }
   return Buffer.concat(kept)
-}
-
-function groupByQueue(shipments: readonly Shipment[]): Map<string, Shipment[]> {
-  const groups = new Map<string, Shipment[]>()
-  for (const shipment of shipments) {
-    const name = queueName(shipment.batch.pool ?? '', shipment.batch.lane)
-    groups.set(name, [...(groups.get(name) ?? []), shipment])
-  }
-  return groups
 }

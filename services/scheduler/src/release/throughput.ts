@@ -1,31 +1,45 @@
 // How far back the measured rate remembers.
 const memoryMs = 30_000
+const learnEveryMs = 250
 
-/** Estimated tokens of batch work done per second in each lane, measured from the progress of its batches. */
+/** How far a released chunk is. */
+export interface ChunkProgress {
+  key: string
+  batchId: string
+  lane: string
+  estTokens: number
+  doneTokens: number
+  attempt: number
+  releasedAtMs: number
+}
+
+/** Estimated tokens of batch work done per second in each lane of each pool, measured from the progress of its chunks. */
 export class Throughput {
-  readonly #seen = new Map<string, number>()
+  #seen = new Map<string, ChunkProgress>()
+  #seenAtMs = Number.POSITIVE_INFINITY
+  readonly #gains = new Map<string, number>()
+  readonly #busy = new Set<string>()
   readonly #rates = new Map<string, number>()
-  #lastMs: number | undefined
+  #learntAtMs: number | undefined
 
-  /** Takes the batches' progress at a time; a lane's rate stays as it is while nothing of it is under way. */
-  observe(
-    nowMs: number,
-    batches: readonly { id: string; lane: string; total: number; ended: number; estTokens: number }[],
-    busy: ReadonlySet<string>,
-  ): void {
-    const passedMs = this.#lastMs === undefined ? 0 : nowMs - this.#lastMs
-    if (this.#lastMs !== undefined && passedMs < 250) return
-    const gains = new Map<string, number>()
-    const before = new Map(this.#seen)
-    this.#seen.clear()
-    for (const batch of batches) {
-      const tokens = batch.total === 0 ? 0 : (batch.estTokens * batch.ended) / batch.total
-      this.#seen.set(batch.id, tokens)
-      const gain = Math.max(0, tokens - (before.get(batch.id) ?? tokens))
-      gains.set(batch.lane, (gains.get(batch.lane) ?? 0) + gain)
+  /**
+   * Takes all released chunks at a time; a lane's rate stays as it is while nothing of it is under way. A chunk that is
+   * gone was finished in the meantime, unless its batch is gone too.
+   */
+  observe(nowMs: number, chunks: readonly ChunkProgress[], isOpen: (batchId: string) => boolean): void {
+    const before = this.#seen
+    this.#seen = new Map(chunks.map((chunk) => [chunk.key, chunk]))
+    for (const chunk of chunks) {
+      this.#busy.add(chunk.lane)
+      const isNew = chunk.attempt === 1 && chunk.releasedAtMs >= this.#seenAtMs
+      this.#gain(chunk.lane, chunk.doneTokens - (before.get(chunk.key)?.doneTokens ?? (isNew ? 0 : chunk.doneTokens)))
     }
-    this.#lastMs = nowMs
-    if (passedMs > 0) this.#learn(gains, busy, passedMs)
+    for (const [key, last] of before) {
+      if (!this.#seen.has(key) && isOpen(last.batchId)) this.#gain(last.lane, last.estTokens - last.doneTokens)
+    }
+    this.#seenAtMs = nowMs
+    this.#learntAtMs ??= nowMs
+    if (nowMs - this.#learntAtMs >= learnEveryMs) this.#learn(nowMs - this.#learntAtMs, nowMs)
   }
 
   /** Tokens per second; 0 until something was measured. */
@@ -33,15 +47,20 @@ export class Throughput {
     return this.#rates.get(lane) ?? 0
   }
 
-  #learn(gains: ReadonlyMap<string, number>, busy: ReadonlySet<string>, passedMs: number): void {
+  #gain(lane: string, tokens: number): void {
+    if (tokens > 0) this.#gains.set(lane, (this.#gains.get(lane) ?? 0) + tokens)
+  }
+
+  #learn(passedMs: number, nowMs: number): void {
     const share = 1 - Math.exp(-passedMs / memoryMs)
-    for (const [lane, gain] of gains) {
+    for (const lane of new Set([...this.#busy, ...this.#gains.keys()])) {
+      const now = ((this.#gains.get(lane) ?? 0) * 1000) / passedMs
       const known = this.#rates.get(lane)
-      if (gain === 0 && !busy.has(lane)) continue
-      const now = (gain * 1000) / passedMs
-      if (known === undefined) {
-        if (gain > 0) this.#rates.set(lane, now)
-      } else this.#rates.set(lane, known + share * (now - known))
+      if (known !== undefined) this.#rates.set(lane, known + share * (now - known))
+      else if (now > 0) this.#rates.set(lane, now)
     }
+    this.#gains.clear()
+    this.#busy.clear()
+    this.#learntAtMs = nowMs
   }
 }

@@ -4,6 +4,7 @@ import { type Config, loadConfig } from '@forebay/config'
 import { batchRequestId, blobKeys, type ChunkJob, queueName, workJobSchema } from '@forebay/contracts'
 import { makeRegistry, newId, type Running, silentLogger, systemClock } from '@forebay/kernel'
 import { decodePlanEntries } from '@forebay/plan'
+import { singlePool } from '@forebay/pools'
 import { JobReceiver, type LeasedJob, makeJsonCodec } from '@forebay/queue-core'
 import { makeMemoryProvider } from '@forebay/queue-memory'
 import { makeMemoryReplyBus } from '@forebay/reply-bus'
@@ -21,6 +22,7 @@ export async function makeTestKit(settings: Partial<Config> = {}) {
   const blobs = openFolderBlobs({ root: await tempDir() })
   const clock = systemClock
   const queues = makeMemoryProvider({ clock })
+  const pools = singlePool({ name: 'default', queues, blobs, clock, logger: silentLogger })
   const bus = makeMemoryReplyBus()
   const config: Config = { ...loadConfig({}).config, chunkRequests: 4, ...settings }
   const receiver = new JobReceiver<ChunkJob>({
@@ -38,11 +40,12 @@ export async function makeTestKit(settings: Partial<Config> = {}) {
     db,
     blobs,
     queues,
+    pools,
     bus,
     receiver,
     start: async (more: Partial<Config> = {}) => {
       const deps = { config: { ...config, ...more }, clock, logger: silentLogger, registry: makeRegistry() }
-      const scheduler = await startScheduler({ ...deps, db, blobs, queues, bus })
+      const scheduler = await startScheduler({ ...deps, db, blobs, pools, bus })
       schedulers.push(scheduler)
       return scheduler
     },

@@ -1,9 +1,9 @@
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import type { Config } from '@forebay/config'
 import { startEmbeddedPostgres } from '@forebay/embedded-postgres'
 import { type Clock, ForebayError, type Logger, type Running, stopAll } from '@forebay/kernel'
+import { fileStoreUrlOf, loadPools } from '@forebay/pools'
 import { seedPrices } from '@forebay/results'
 import { migrate, openDatabase } from '@forebay/store'
 import { request } from 'undici'
@@ -14,12 +14,16 @@ import { type Engine, openEngine } from '../open-engine.ts'
 import { redisCommand, waitForRedis } from './redis.ts'
 import { Supervisor } from './supervisor.ts'
 
+// A worker is given no database and no key: it needs the queue, the blobs, the reply bus and the engine, nothing more.
+const nothingOfControl = { DATABASE_URL: undefined, FOREBAY_API_KEY: undefined }
+
 /** How many of each process. */
 export interface Replicas {
   gateway: number
   scheduler: number
   results: number
   webhooks: number
+  /** In each pool. */
   worker: number
 }
 
@@ -75,24 +79,26 @@ export async function startCluster(options: {
     await seedPrices(db)
     await db.stop()
 
+    const queueUrl = config.queueUrl ?? redisUrl
+    const { pools } = await loadPools({ config, env, queueUrlDefault: queueUrl })
     const common = {
       ...env,
       DATABASE_URL: databaseUrl,
-      QUEUE_URL: config.queueUrl ?? redisUrl,
+      QUEUE_URL: queueUrl,
       REDIS_URL: redisUrl,
-      BLOB_URL: config.blobUrl ?? pathToFileURL(join(dataDir, 'blobs')).href,
+      BLOB_URL: fileStoreUrlOf({ ...config, dataDir }),
       FOREBAY_ENGINE_URL: engine.url,
       FOREBAY_OPS_PORT: '0',
     }
     const urls: string[] = []
     for (const [role, count] of Object.entries(replicas) as [keyof Replicas, number][]) {
-      for (let i = 0; i < count; i++) {
+      // So many workers of every pool.
+      for (let i = 0; i < (role === 'worker' ? count * pools.length : count); i++) {
         const port = role === 'gateway' ? (config.port === 0 ? await freePort() : config.port + i) : 0
         if (role === 'gateway') urls.push(`http://${config.host}:${port}`)
-        // A worker is given no database: it needs the queue, the blobs, the reply bus and the engine, nothing more.
         const own =
           role === 'worker'
-            ? { ...common, DATABASE_URL: undefined, FOREBAY_API_KEY: undefined }
+            ? { ...common, ...nothingOfControl, FOREBAY_POOL: pools[i % pools.length]?.name }
             : { ...common, PORT: String(port) }
         supervisor.start(`${role}-${i}`, ownProcess({ script: scripts[role], env: own }))
       }

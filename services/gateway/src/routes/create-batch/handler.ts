@@ -6,9 +6,10 @@ import { batchRequestSchema, hashBatchRequest } from '../../batches/batch-reques
 import { parseCompletionWindow } from '../../batches/completion-window.ts'
 import { visibleFile } from '../../files/find-file.ts'
 import type { Route } from '../../gateway-deps.ts'
+import { batchResidency } from '../../pools/residency.ts'
 
 /** POST /v1/batches. With an Idempotency-Key, the same request gives the same batch however often it comes. */
-export const createBatch: Route = (app, { clock, db, limits }) => {
+export const createBatch: Route = (app, { clock, db, limits, pools }) => {
   app.route({
     method: 'POST',
     url: '/v1/batches',
@@ -18,7 +19,8 @@ export const createBatch: Route = (app, { clock, db, limits }) => {
       const { tenantId } = caller
       const body = request.body
       const key = idempotencyKey(request.headers['idempotency-key'])
-      const hash = hashBatchRequest(body)
+      const residency = batchResidency({ body, headers: request.headers, caller, pools })
+      const hash = hashBatchRequest(body, residency)
       if (key !== null) {
         const known = await findByKey(db, tenantId, key)
         if (known) return batchObject(sameRequest(known, hash))
@@ -29,8 +31,8 @@ export const createBatch: Route = (app, { clock, db, limits }) => {
         await checkInput(tx, tenantId, body.input_file_id)
         const [created] = await tx.query<BatchRow>(
           `INSERT INTO batches (id, tenant_id, api_key_id, endpoint, input_file_id, completion_window, metadata,
-             output_expires_after_seconds, idempotency_key, request_hash, expires_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now() + $11 * interval '1 millisecond')
+             output_expires_after_seconds, idempotency_key, request_hash, residency, expires_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now() + $12 * interval '1 millisecond')
            ON CONFLICT (tenant_id, idempotency_key) DO NOTHING RETURNING *`,
           [
             newId('batch_', clock.now()),
@@ -43,6 +45,7 @@ export const createBatch: Route = (app, { clock, db, limits }) => {
             body.output_expires_after?.seconds ?? null,
             key,
             hash,
+            residency,
             windowMs,
           ],
         )

@@ -1,0 +1,57 @@
+/** A pool as the release of chunks sees it. */
+export interface PoolView {
+  name: string
+  residency: readonly string[]
+  /** What its workers serve, or are configured to serve. */
+  models: ReadonlySet<string>
+  /** A healthy worker of it was heard of lately. */
+  live: boolean
+  /** No worker of it runs, as far as one can tell: what nobody there holds may go elsewhere. */
+  dead: boolean
+  /** Why nothing new goes there, to follow its name; undefined when something may. */
+  shut: string | undefined
+  /** It has been out of reach for long enough that all that went there is to go elsewhere. */
+  lost: boolean
+}
+
+/** Where a batch's chunks may go, best told by the pools' windows; `waitingFor` says why not, or not yet, in words. */
+export interface Route {
+  pools: readonly PoolView[]
+  waitingFor: string | null
+}
+
+/**
+ * The pools that may run a batch now: they serve its model, carry its residency tag and are open. Those with a worker, if
+ * there are any; else all of them, whose queues hold the chunks until a worker comes. A batch never leaves its residency.
+ */
+export function routeBatch(
+  batch: { model: string | null; residency: string | null },
+  pools: readonly PoolView[],
+): Route {
+  const { residency } = batch
+  const model = batch.model ?? ''
+  const serving = pools.filter((pool) => pool.models.has(model))
+  const allowed = residency === null ? serving : serving.filter((pool) => pool.residency.includes(residency))
+  const what = residency === null ? '' : ` with the residency tag '${residency}'`
+  if (allowed.length === 0) {
+    return { pools: [], waitingFor: `A pool${what} that serves the model '${model}': there is none.` }
+  }
+  const open = allowed.filter((pool) => pool.shut === undefined)
+  if (open.length === 0) {
+    const reasons = allowed.map((pool) => `${pool.name} ${pool.shut}`).join('; ')
+    return { pools: [], waitingFor: `A pool${what} that serves the model '${model}': ${reasons}.` }
+  }
+  const live = open.filter((pool) => pool.live)
+  if (live.length > 0) return { pools: live, waitingFor: null }
+  const names = open.map((pool) => pool.name).join(', ')
+  return { pools: open, waitingFor: `A worker of the pool${open.length > 1 ? 's' : ''} ${names}: none is heard of.` }
+}
+
+/** True when a chunk should be released elsewhere: it went to a pool that is gone, and there is another for it. `seen`: a worker there was seen to hold it. */
+export function shouldMove(options: { pool: PoolView | undefined; route: Route; seen: boolean }): boolean {
+  const { pool, route, seen } = options
+  const elsewhere = route.pools.some((other) => other.name !== pool?.name && other.live)
+  if (!elsewhere) return false
+  if (pool === undefined || pool.lost) return true
+  return pool.dead && !seen
+}
