@@ -1,7 +1,7 @@
 import type { LookupFunction } from 'node:net'
+import { makeAddressPolicy } from '@forebay/address-policy'
 import { systemClock } from '@forebay/kernel'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { makeAddressPolicy } from './address-policy.ts'
 import { makeSender } from './sender.ts'
 import { secret, startReceiver } from './testing/bench.ts'
 

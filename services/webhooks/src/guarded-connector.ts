@@ -1,8 +1,8 @@
 import { lookup as systemLookup } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
+import type { AddressPolicy } from '@forebay/address-policy'
 import { ForebayError } from '@forebay/kernel'
 import { buildConnector } from 'undici'
-import type { AddressPolicy } from './address-policy.ts'
 
 /**
  * An undici connector that reaches only what the policy allows. The address is judged when it is connected to, so a

@@ -47,6 +47,8 @@ export async function receiveUpload<T>(options: {
     form.on('file', (name, stream, filename) => {
       if (name !== 'file' || file) return void stream.on('error', () => {}).resume()
       part = stream
+      // Heard also when nobody reads any more: the form may end within the part after the store has let go.
+      stream.on('error', fail)
       stream.once('limit', () => fail(tooLarge(bytesMax)))
       file = options.store(stream).then((stored) => ({ filename, stored }))
       file.catch(fail)

@@ -67,7 +67,19 @@ it('webhook endpoints show their secret once and take only URLs that a delivery 
   const secret = String(made.json['secret'])
   expect(Buffer.from(secret.replace('whsec_', ''), 'base64').length).toBeGreaterThanOrEqual(24)
   expect((await harness.call('POST', '/v1/webhooks', key, { url: 'http://receiver.local/h' })).status).toBe(200)
-  for (const url of ['http://a.example/h', 'ftp://a.example', 'nonsense', 'https://user:pass@a.example']) {
+  const unreachable = [
+    '127.0.0.1',
+    '10.0.0.1',
+    '169.254.169.254',
+    '[::1]',
+    '[::ffff:10.0.0.1]',
+    '2130706433',
+    'localhost',
+  ]
+  for (const url of [
+    ...['http://a.example/h', 'ftp://a.example', 'nonsense', 'https://user:pass@a.example'],
+    ...unreachable.map((host) => `https://${host}/h`),
+  ]) {
     const refused = await harness.call('POST', '/v1/webhooks', key, { url })
     expect([url, refused.status, refused.json.error?.param]).toEqual([url, 400, 'url'])
   }

@@ -184,6 +184,23 @@ describe('an upload', () => {
     expect(await filesOnDisk()).toEqual(before)
   })
 
+  it.each([
+    ['in the form', filePart.replace('"file"', '"other"')],
+    ['in a small file', `${purposePart}${filePart}{"a":1}`],
+    ['in a file before its purpose', `${filePart}{"a":1}`],
+    ['before its first byte', `${purposePart}${filePart}`],
+  ])('that arrives at once and ends %s is a 400, and the gateway lives', async (_, text) => {
+    const key = await harness.newKey('upload-small')
+    const before = await filesOnDisk()
+    async function* atOnce() {
+      yield text
+    }
+    const sent = await send(key, atOnce())
+    expect([sent.status, JSON.parse(sent.body).error.code]).toEqual([400, 'invalid_request'])
+    expect(await filesOnDisk()).toEqual(before)
+    expect((await harness.call('GET', '/healthz')).status).toBe(200)
+  })
+
   it('without a file, or that is no form, is a 400 or 415', async () => {
     const key = await harness.newKey('upload-none')
     async function* noFile() {

@@ -1,0 +1,1 @@
+export { type AddressPolicy, makeAddressPolicy, type Target } from './address-policy.ts'
