@@ -78,6 +78,16 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   })
   let draining = false
   let wake = () => {}
+  let waking = false
+  // Many requests end in one turn of the event loop; the lanes are asked once.
+  const onFree = () => {
+    if (waking) return
+    waking = true
+    setImmediate(() => {
+      waking = false
+      wake()
+    })
+  }
   const monitor: EngineMonitor = new EngineMonitor({
     client,
     clock,
@@ -95,12 +105,11 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     attempts: config.requestAttempts,
     isEngineUp: () => monitor.state.up,
     onTrouble: (why) => monitor.report(why),
-    onFree: () => wake(),
+    onFree,
   })
   const throughput = makeThroughput(clock.now())
   const provider = () => (monitor.state.up ? monitor.state.profile.kind : 'unknown')
   const limits = makeTimeLimits({ floorMs: tuning.answerFloorMs })
-  const onFree = () => wake()
   const tools: WorkerTools = {
     workerId,
     clock,

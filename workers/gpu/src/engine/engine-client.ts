@@ -1,7 +1,8 @@
 import type { Clock, Running } from '@forebay/kernel'
 import { describeError } from '@forebay/kernel'
-import { type Dispatcher, Pool } from 'undici'
+import { Pool } from 'undici'
 import { type Answer, type Failure, judge, retryAfterMsOf } from './outcome.ts'
+import { askWhole, type WholeAnswer } from './whole-answer.ts'
 
 /** One request to the engine. */
 export interface EngineCall {
@@ -69,23 +70,21 @@ export function openEngineClient(options: {
   const side = new Pool(origin, { ...common, connections: 2 })
   const authorization = options.apiKey === undefined ? {} : { authorization: `Bearer ${options.apiKey}` }
 
-  const post = (call: EngineCall) =>
-    pool.request({
-      method: 'POST',
-      path: base + call.path,
-      headers: { 'content-type': 'application/json', 'x-request-id': call.requestId, ...authorization },
-      body: call.body,
-      signal: call.signal,
-      headersTimeout: call.limitMs,
-      bodyTimeout: idleMs,
-    })
+  const post = (call: EngineCall) => ({
+    method: 'POST' as const,
+    path: base + call.path,
+    headers: { 'content-type': 'application/json', 'x-request-id': call.requestId, ...authorization },
+    body: call.body,
+    headersTimeout: call.limitMs,
+    bodyTimeout: idleMs,
+  })
 
-  const whole = async (response: Dispatcher.ResponseData) =>
+  const judged = ({ statusCode, headers, body }: WholeAnswer) =>
     judge({
-      status: response.statusCode,
-      contentType: headerText(response.headers['content-type']),
-      retryAfterMs: retryAfterMsOf(response.headers, clock.now()),
-      body: Buffer.from(await response.body.arrayBuffer()),
+      status: statusCode,
+      contentType: headerText(headers['content-type']),
+      retryAfterMs: retryAfterMsOf(headers, clock.now()),
+      body,
     })
 
   const attempt = async <T>(call: EngineCall, run: () => Promise<T>): Promise<T | Failure> => {
@@ -98,13 +97,15 @@ export function openEngineClient(options: {
   }
 
   return {
-    call: (call) => attempt(call, async () => whole(await post(call))),
+    call: (call) => attempt(call, async () => judged(await askWhole(pool, post(call), call.signal))),
     stream: (call, sink) =>
       attempt(call, async () => {
-        const response = await post(call)
+        const response = await pool.request({ ...post(call), signal: call.signal })
         const contentType = headerText(response.headers['content-type'])
         const isStream = contentType.startsWith('text/event-stream')
-        if (response.statusCode !== 200 || !isStream) return whole(response)
+        if (response.statusCode !== 200 || !isStream) {
+          return judged({ ...response, body: Buffer.from(await response.body.arrayBuffer()) })
+        }
         sink.onHead(response.statusCode, contentType)
         for await (const bytes of response.body) if (!sink.onBytes(bytes as Buffer)) break
         return { kind: 'streamed' }
