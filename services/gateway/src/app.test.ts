@@ -143,6 +143,12 @@ describe('rate limits', () => {
     await harness.db.query("UPDATE tenants SET tokens_per_minute = 1000 WHERE id = 'limited-tokens'")
     const tooLarge = await harness.call('POST', '/v1/chat/completions', large, { ...chat, max_tokens: 2000 })
     expect([tooLarge.status, tooLarge.json.error?.message]).toEqual([429, expect.stringMatching(/^Request too large/)])
+    // No number that a client may name upsets the count.
+    for (const body of ['"max_tokens":1e300', '"n":1e400', '"max_tokens":1e9,"n":1e300']) {
+      const text = `{"model":"m","messages":[],${body}}`
+      const absurd = await harness.call('POST', '/v1/chat/completions', large, text)
+      expect([absurd.status, absurd.headers.get('x-ratelimit-limit-tokens')]).toEqual([429, '1000'])
+    }
     // The estimate of 900 is corrected by the 5 tokens really used, so that much more fits.
     for (let i = 0; i < 5; i++) {
       const answer = await harness.call('POST', '/v1/chat/completions', large, { ...chat, max_tokens: 900 })
@@ -196,6 +202,7 @@ describe('every error is in OpenAI’s shape with a request id', () => {
     ['GET', '/v1/files?order=up', 400, 'invalid_value'],
     ['GET', '/v1/files?purpose=%00', 400, 'invalid_value'],
     ['GET', '/v1/usage?start=soon', 400, 'invalid_value'],
+    ['GET', '/v1/usage?start=-1', 400, 'invalid_value'],
   ])('%s %s → %i', async (method, path, status, code) => {
     const answer = await harness.call(method, path, await harness.newKey('shapes'))
     expect([answer.status, answer.json.error]).toEqual([
@@ -214,7 +221,11 @@ describe('every error is in OpenAI’s shape with a request id', () => {
       status: 400,
       json: { error: { code: 'invalid_json' } },
     })
-    expect(await post('', 'application/json')).toMatchObject({ status: 400 })
+    expect(await post('', 'application/json')).toMatchObject({
+      status: 400,
+      json: { error: { message: 'The request body must be a JSON object, but got none.' } },
+    })
+    expect(await post('--x--', 'multipart/form-data; boundary=x')).toMatchObject({ status: 415 })
     expect(await post(JSON.stringify('x'.repeat(2_000)), 'application/json')).toMatchObject({
       status: 413,
       json: { error: { code: 'payload_too_large' } },

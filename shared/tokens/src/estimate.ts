@@ -9,7 +9,10 @@ export function estimatePromptTokens(bytes: number, bytesPerToken = 4): number {
 /** Output tokens assumed for a request that names no limit. */
 export const defaultOutputTokens = 256
 
-/** Output tokens to reserve: the request's own limit if it names one, times its `n`. */
+/** The most that is ever reserved: a client may name any number, and sums of these are counted in whole numbers. */
+const outputTokensMax = 1_000_000_000
+
+/** Output tokens to reserve: the request's own limit if it names one, times its `n`; at most a billion. */
 export function estimateOutputTokens(body: {
   max_tokens?: unknown
   max_completion_tokens?: unknown
@@ -19,5 +22,5 @@ export function estimateOutputTokens(body: {
     (v): v is number => typeof v === 'number' && v >= 0 && Number.isFinite(v),
   )
   const choices = typeof body.n === 'number' && body.n >= 1 ? body.n : 1
-  return Math.ceil((limit ?? defaultOutputTokens) * choices)
+  return Math.min(Math.ceil((limit ?? defaultOutputTokens) * choices), outputTokensMax)
 }

@@ -11,6 +11,7 @@ const fromFastify: Record<string, [ErrorCode, string]> = {
     'invalid_request',
     "The body of your request is not as long as its 'Content-Length' says.",
   ],
+  FST_ERR_MAX_PARAM_LENGTH: ['invalid_request', 'The URL of your request is too long.'],
   FST_ERR_BAD_URL: ['invalid_request', 'The URL of your request has a malformed percent-encoding.'],
   ECONNRESET: ['client_closed', 'The client closed the connection.'],
 }

@@ -30,10 +30,8 @@ function toForebayError(issue: Issue, root: unknown): ForebayError {
   )
   const input = valueAt(root, issue.path)
   if (param === '' && issue.code === 'invalid_type') {
-    return new ForebayError(
-      'invalid_request',
-      `The request body must be a JSON object, but got ${kindOf(input)} instead.`,
-    )
+    const got = input === null || input === undefined ? 'got none' : `got ${kindOf(input)} instead`
+    return new ForebayError('invalid_request', `The request body must be a JSON object, but ${got}.`)
   }
   const fault = (code: 'invalid_value' | 'invalid_type' | 'missing_required_parameter', message: string) =>
     new ForebayError(code, message, { param })

@@ -93,7 +93,7 @@ export class ModelDirectory implements Running {
       throw new ForebayError('unavailable', text, { retryAfterMs: 5_000 })
     }
     const where = residency !== null && seen.length > 0 ? ` within the residency '${residency}'` : ''
-    const text = `The model \`${model}\` does not exist${where} or you do not have access to it.`
+    const text = `The model \`${model.slice(0, 256)}\` does not exist${where} or you do not have access to it.`
     throw new ForebayError('model_not_found', text, { param: 'model' })
   }
 

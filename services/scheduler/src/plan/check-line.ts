@@ -25,9 +25,11 @@ export function checkLine(bytes: Buffer, line: number, rules: LineRules, faults:
   const nothing = { customId: undefined, model: undefined, body: undefined }
   const unreadable = () => faults.add(line, 'invalid_json_line', null, 'This line is not parseable as valid JSON.')
   let value: unknown
+  let text: string
   try {
     if (!isUtf8(bytes)) throw new SyntaxError('not UTF-8')
-    value = JSON.parse(bytes.toString('utf8'))
+    text = bytes.toString('utf8')
+    value = JSON.parse(text)
   } catch {
     unreadable()
     return nothing
@@ -44,6 +46,10 @@ export function checkLine(bytes: Buffer, line: number, rules: LineRules, faults:
   checkMethod(value['method'], line, faults)
   checkUrl(value['url'], line, rules.endpoint, faults)
   const body = checkBody(value['body'], line, faults)
+  // A lone surrogate can only be in valid UTF-8 as an escape.
+  if (body && /\\u[dD][89a-fA-F]/.test(text) && holdsLoneSurrogate(body)) {
+    faults.add(line, 'invalid_value', 'body', "Invalid 'body': it holds half a surrogate pair, which is no valid text.")
+  }
   return { customId, body, model: body && checkContents(body, line, rules, faults) }
 }
 
@@ -140,4 +146,10 @@ function isDeeper(value: unknown, levels: number): boolean {
   if (Array.isArray(value)) return value.some((child) => isDeeper(child, levels - 1))
   for (const key in value) if (isDeeper((value as JsonObject)[key], levels - 1)) return true
   return false
+}
+
+function holdsLoneSurrogate(value: unknown): boolean {
+  if (typeof value === 'string') return /\p{Surrogate}/u.test(value)
+  if (typeof value !== 'object' || value === null) return false
+  return Object.entries(value).some(([key, child]) => holdsLoneSurrogate(key) || holdsLoneSurrogate(child))
 }

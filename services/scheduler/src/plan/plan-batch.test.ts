@@ -66,6 +66,7 @@ const faultTable: [
   ['custom_id empty', request(''), 'invalid_value', 'custom_id', /1 to 512 characters, but got 0/],
   ['custom_id too long', request('x'.repeat(513)), 'invalid_value', 'custom_id', /1 to 512 characters, but got 513/],
   ['custom_id with NUL', request('a\0b'), 'invalid_value', 'custom_id', /NUL/],
+  ['a body with a lone surrogate', request('a', { user: '\ud800' }), 'invalid_value', 'body', /surrogate/],
   ['custom_id with a lone surrogate', request('a\ud800'), 'invalid_value', 'custom_id', /surrogates/],
   [
     'method GET',

@@ -14,8 +14,8 @@ const groups = {
 
 const time = z
   .string()
-  .transform((text) => (/^\d{1,11}$/.test(text) ? Number(text) * 1000 : Date.parse(text)))
-  .refine((ms) => ms >= 0 && ms <= 8.64e15, 'expected Unix seconds or an ISO 8601 date')
+  .transform((text) => (/^\d{1,11}$/.test(text) ? Number(text) * 1000 : /^\d{4}-/.test(text) ? Date.parse(text) : -1))
+  .refine((ms) => ms >= 0 && ms <= 8.64e15, 'Invalid time: expected Unix seconds or an ISO 8601 date.')
 
 const bucket = z.object({
   key: z.string().nullable().describe('The model, batch, day, key or tenant; null for what belongs to none'),
