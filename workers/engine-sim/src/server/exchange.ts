@@ -90,6 +90,12 @@ export function makeExchange(sim: Sim, res: ServerResponse, options: ExchangeOpt
     sent[index] = end
   }
 
+  // Node 22 and 24 send a corked answer's end before what it has yet to send.
+  function endStream(last: string): void {
+    res.uncork()
+    res.end(last)
+  }
+
   function end(): void {
     state = 'ended'
     sim.open.delete(stop)
@@ -112,7 +118,7 @@ export function makeExchange(sim: Sim, res: ServerResponse, options: ExchangeOpt
       if (generation.reason === 'abort') streamPiece(generation, format.piece(generation, -1, '', 'abort'))
     }
     if (options.includeUsage) res.write(event(envelope([], { usage: usage(generations) })))
-    res.end('data: [DONE]\n\n')
+    endStream('data: [DONE]\n\n')
   }
 
   function stop(): void {
@@ -133,10 +139,10 @@ export function makeExchange(sim: Sim, res: ServerResponse, options: ExchangeOpt
     }
     end()
     if (failure === 'reset') res.socket?.resetAndDestroy()
-    else if (failure === 'truncate') res.end('data: {"id":"')
+    else if (failure === 'truncate') endStream('data: {"id":"')
     else {
       const error = new ApiError(500, 'Injected failure: the engine failed while generating.')
-      if (options.stream) res.end(`${event(error.toBody())}data: [DONE]\n\n`)
+      if (options.stream) endStream(`${event(error.toBody())}data: [DONE]\n\n`)
       else sendError(res, error)
     }
   }
