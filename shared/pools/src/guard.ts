@@ -3,7 +3,7 @@ import type { QueueDriver, QueueProvider } from '@forebay/queue-port'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 
 const askMs = 3_000
-const sendMs = 15_000
+const sendMs = 5_000
 const storeMs = 30_000
 
 /** The same queues, their `ensure`, `send` and `depth` through the breaker. Receiving waits by nature, so it goes past it. */

@@ -33,6 +33,8 @@ const addSize = 500
 const claimsMax = 16
 /** Dead letters kept: `age` in seconds. */
 const deadKept = { age: 30 * 24 * 3_600, count: 100_000 }
+/** What `close` waits for calls under way. */
+const callsMsMax = 3_000
 /** BullMQ's event stream, which nothing here reads. */
 const eventsKept = 100
 
@@ -186,8 +188,11 @@ export class BullmqQueue implements QueueDriver {
   async #drain(): Promise<void> {
     this.#stopStalledCheck?.()
     await this.#waiter.close()
-    // On a connection that closes under it, a call would hang until its timeout.
-    await Promise.allSettled(this.#calls)
+    // On a connection that closes under it, a call would hang until its timeout; on one that never opens, for ever.
+    const settled = new AbortController()
+    const late = this.#clock.sleep(callsMsMax, settled.signal).catch(() => undefined)
+    await Promise.race([Promise.allSettled(this.#calls), late])
+    settled.abort()
   }
 
   /** Claims one job, and while there are more, ever more at once: an idle queue costs one round trip. */

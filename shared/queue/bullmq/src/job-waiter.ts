@@ -5,6 +5,7 @@ import type { Broker } from './broker.ts'
 /** Bounds what a wake-up lost with a crashed consumer can cost. */
 const waitMsMax = 5_000
 const retryMs = 200
+const waitEndMsMax = 1_000
 
 /** One blocking wait per queue, shared by all its receivers in this process. */
 export class JobWaiter {
@@ -47,7 +48,11 @@ export class JobWaiter {
   async close(): Promise<void> {
     this.#closing.abort()
     await this.#drop()
-    await this.#wait
+    // On a connection that never opened, the wait would not end.
+    const ended = new AbortController()
+    const late = this.#clock.sleep(waitEndMsMax, ended.signal).catch(() => undefined)
+    await Promise.race([this.#wait, late])
+    ended.abort()
   }
 
   async #waitOnce(ms: number): Promise<void> {
