@@ -12,6 +12,7 @@ try {
   })
   await runProcess({
     logger,
+    tell: (reason) => void process.stderr.write(`${reason}\n`),
     start: async () => {
       const standalone = await startStandalone({
         config,

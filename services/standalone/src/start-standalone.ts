@@ -1,4 +1,4 @@
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import type { Config } from '@forebay/config'
 import { startEmbeddedPostgres } from '@forebay/embedded-postgres'
 import { startGateway } from '@forebay/gateway'
@@ -11,6 +11,7 @@ import { startScheduler } from '@forebay/scheduler'
 import { migrate, openDatabase } from '@forebay/store'
 import { startWebhooks } from '@forebay/webhooks'
 import { bootstrapKey } from './bootstrap.ts'
+import { makeDataDir } from './make-data-dir.ts'
 import { type Engine, openEngine } from './open-engine.ts'
 
 export interface Standalone extends Running {
@@ -35,7 +36,7 @@ export async function startStandalone(options: {
   simArgs?: readonly string[]
 }): Promise<Standalone> {
   const { config, clock, logger } = options
-  const dataDir = resolve(config.dataDir)
+  const dataDir = await makeDataDir(config.dataDir)
   const started: Running[] = []
   const keep = <T extends Running>(part: T): T => {
     started.unshift(part)

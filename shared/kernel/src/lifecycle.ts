@@ -1,3 +1,4 @@
+import { describeError, isForebayError } from './errors.ts'
 import type { Logger } from './logger.ts'
 
 /** What holds timers or connections. Both calls are idempotent; `stop` returns only when stopped. */
@@ -22,7 +23,12 @@ export async function stopAll(parts: readonly Running[]): Promise<void> {
  * Runs a process: starts it, stops it once on SIGTERM or SIGINT, exits 0 when the drain ends cleanly and 1 when
  * start, run or drain fails. A second signal exits at once.
  */
-export async function runProcess(options: { logger: Logger; start: () => Promise<Running> }): Promise<void> {
+export async function runProcess(options: {
+  logger: Logger
+  start: () => Promise<Running>
+  /** Where a person watches: gets, instead of the log, why the start failed. */
+  tell?: (reason: string) => void
+}): Promise<void> {
   const { logger } = options
   process.on('unhandledRejection', (err) => {
     logger.fatal({ err }, 'unhandled rejection')
@@ -50,7 +56,8 @@ export async function runProcess(options: { logger: Logger; start: () => Promise
   try {
     running = await options.start()
   } catch (err) {
-    logger.fatal({ err }, 'start failed')
+    if (options.tell && isForebayError(err)) options.tell(err.message)
+    else logger.fatal(isForebayError(err) ? { code: err.code, reason: describeError(err) } : { err }, 'start failed')
     process.exit(1)
   }
 }

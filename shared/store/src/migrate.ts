@@ -1,5 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
-import { ForebayError } from '@forebay/kernel'
+import { describeError, ForebayError } from '@forebay/kernel'
 import pg from 'pg'
 
 const folder = new URL('../migrations/', import.meta.url)
@@ -12,7 +12,11 @@ const lockKey = 7_074_610_431
  */
 export async function migrate(options: { url: string }): Promise<string[]> {
   const client = new pg.Client({ connectionString: options.url, application_name: 'forebay-migrate' })
-  await client.connect()
+  await client.connect().catch((err: unknown) => {
+    const { protocol, host, pathname } = new URL(options.url)
+    const text = `The database at ${protocol}//${host}${pathname} cannot be opened: ${describeError(err)}. Start it, or name another with DATABASE_URL.`
+    throw new ForebayError('unavailable', text, { cause: err })
+  })
   try {
     await client.query('SELECT pg_advisory_lock($1)', [lockKey])
     await client.query(

@@ -41,6 +41,7 @@ try {
   }
   await runProcess({
     logger,
+    tell: (reason) => void process.stderr.write(`${reason}\n`),
     start: async () => {
       const cluster = await startCluster({
         config,

@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import type { Config } from '@forebay/config'
 import { startEmbeddedPostgres } from '@forebay/embedded-postgres'
 import { type Clock, ForebayError, type Logger, type Running, stopAll } from '@forebay/kernel'
@@ -10,6 +10,7 @@ import { request } from 'undici'
 import { bootstrapKey } from '../bootstrap.ts'
 import { ownProcess } from '../child.ts'
 import { freePort } from '../free-port.ts'
+import { makeDataDir } from '../make-data-dir.ts'
 import { type Engine, openEngine } from '../open-engine.ts'
 import { redisCommand, waitForRedis } from './redis.ts'
 import { Supervisor } from './supervisor.ts'
@@ -60,14 +61,13 @@ export async function startCluster(options: {
   simArgs?: readonly string[]
 }): Promise<Cluster> {
   const { config, clock, logger, env, replicas } = options
-  const dataDir = resolve(config.dataDir)
+  const dataDir = await makeDataDir(config.dataDir)
   const started: Running[] = []
   const keep = <T extends Running>(part: T): T => {
     started.unshift(part)
     return part
   }
   try {
-    await mkdir(dataDir, { recursive: true })
     const databaseUrl =
       config.databaseUrl ?? keep(await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres'), logger, clock })).url
     const engine = keep(await openEngine({ config, clock, logger, env, simArgs: options.simArgs ?? [] }))
