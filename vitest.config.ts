@@ -10,7 +10,16 @@ export default defineConfig({
     projects: [
       { extends: true, test: { name: 'unit', include: ['{shared,services,workers,cli}/**/*.test.ts'], globalSetup } },
       { extends: true, test: { name: 'boundaries', include: ['test/boundaries/**/*.test.ts'] } },
-      { extends: true, test: { name: 'e2e', include: ['test/{e2e,faults,support}/**/*.test.ts'], globalSetup, testTimeout: 120_000, fileParallelism: false } },
+      {
+        extends: true,
+        test: {
+          name: 'e2e',
+          include: ['test/{e2e,faults,support}/**/*.test.ts'],
+          globalSetup,
+          testTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
     ],
   },
 })
