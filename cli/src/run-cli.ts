@@ -7,6 +7,7 @@ import { addDocsCommands } from './commands/docs.ts'
 import { addFilesCommands } from './commands/files.ts'
 import { addKeysCommands } from './commands/keys.ts'
 import { addModelsCommand } from './commands/models.ts'
+import { addPoolsCommands } from './commands/pools.ts'
 import { addSetupCommands } from './commands/setup.ts'
 import { addUsageCommand } from './commands/usage.ts'
 import { addWebhooksCommands } from './commands/webhooks.ts'
@@ -72,6 +73,7 @@ function makeProgram(cli: Cli): Command {
   addWebhooksCommands(program, cli)
   addUsageCommand(program, cli)
   addModelsCommand(program, cli)
+  addPoolsCommands(program, cli)
   addSetupCommands(program, cli)
   return program
 }
