@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 
@@ -109,8 +109,21 @@ describe('import rules', () => {
     expect(Object.keys(homes).filter((sdk) => !shipped.some((i) => i.to === sdk))).toEqual([])
   })
 
+  it('keep a queue driver to the port, the kernel and its SDK', () => {
+    const drivers = readdirSync(join(root, 'shared/queue'))
+      .filter((name) => existsSync(join(root, 'shared/queue', name, 'src/driver.ts')))
+      .map((name) => `shared/queue/${name}`)
+    expect(drivers.length).toBeGreaterThan(4)
+    const allowed = (i: Import) => [i.from, 'shared/queue/port', 'shared/kernel'].includes(i.to)
+    expect(offenders((i) => drivers.includes(i.from) && packagesOf(i.to) && !allowed(i))).toEqual([])
+  })
+
+  it('keep the emulators to tests', () => {
+    expect(offenders((i) => i.to === 'test/emulators')).toEqual([])
+  })
+
   it('let only the entry points choose a queue driver', () => {
-    const drivers = ['shared/queue/memory', 'shared/queue/bullmq']
+    const drivers = ['memory', 'bullmq', 'sqs', 'pubsub', 'servicebus'].map((name) => `shared/queue/${name}`)
     expect(offenders((i) => drivers.includes(i.to) && i.from !== i.to && i.from !== 'shared/queue/select')).toEqual([])
     expect(
       offenders(

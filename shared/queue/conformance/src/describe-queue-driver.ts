@@ -29,7 +29,7 @@ export function describeQueueDriver(
       second = expectations.network ? await makeProvider({ leaseMs }) : first
     })
     afterAll(async () => {
-      for (const queue of used) await queue.purge().catch(() => undefined)
+      await Promise.all(used.map((queue) => queue.purge().catch(() => undefined)))
       await first?.close()
       await second?.close()
     })

@@ -1,6 +1,7 @@
+import { startPubsubEmulator, startServicebusEmulator, startSqsEmulator } from '@forebay/emulators'
 import { silentLogger, systemClock } from '@forebay/kernel'
 import { freePort, redisUrl, testDatabase } from '@forebay/test-support'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { openQueues } from './open-queues.ts'
 
 const open = (url: string) => openQueues({ url, clock: systemClock, logger: silentLogger, leaseMs: 5_000 })
@@ -8,7 +9,15 @@ const open = (url: string) => openQueues({ url, clock: systemClock, logger: sile
 describe('openQueues', () => {
   it('picks the broker by the scheme of the URL', async () => {
     const database = await testDatabase({ migrated: false })
-    for (const url of ['memory:', `${redisUrl()}/3`, `${database.url}?schema=own_queues`]) {
+    vi.stubEnv('AWS_ACCESS_KEY_ID', 'test')
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'test')
+    const emulators = [await startSqsEmulator(), await startPubsubEmulator(), await startServicebusEmulator()]
+    onTestFinished(async () => {
+      vi.unstubAllEnvs()
+      await Promise.all(emulators.map((emulator) => emulator.stop()))
+    })
+    const clouds = emulators.map(({ url }) => url)
+    for (const url of ['memory:', `${redisUrl()}/3`, `${database.url}?schema=own_queues`, ...clouds]) {
       const provider = await open(url)
       const queue = provider.queue('select.batch')
       await queue.ensure()
@@ -24,7 +33,7 @@ describe('openQueues', () => {
   it.each(['amqp://localhost', 'redis', ''])('refuses "%s" and lists what it supports', async (url) => {
     await expect(open(url)).rejects.toMatchObject({
       code: 'config_invalid',
-      message: expect.stringMatching(/memory:, redis:, rediss:, postgres:, postgresql:/),
+      message: expect.stringMatching(/memory:, redis:, rediss:, postgres:, postgresql:, sqs:, pubsub:, servicebus:/),
     })
   })
 

@@ -1,5 +1,4 @@
 import { type Clock, ForebayError, type Logger } from '@forebay/kernel'
-import { makeBullmqProvider } from '@forebay/queue-bullmq'
 import { makeMemoryProvider } from '@forebay/queue-memory'
 import type { QueueProvider } from '@forebay/queue-port'
 
@@ -11,12 +10,18 @@ interface OpenOptions {
   leaseMs: number
 }
 
+const openBullmq = async (options: OpenOptions) => (await import('@forebay/queue-bullmq')).makeBullmqProvider(options)
+
+/** The SDKs are loaded when asked for: a process needs one of them at most. */
 const openers: Readonly<Record<string, (options: OpenOptions) => Promise<QueueProvider>>> = {
   'memory:': async ({ clock }) => makeMemoryProvider({ clock }),
-  'redis:': makeBullmqProvider,
-  'rediss:': makeBullmqProvider,
-  'postgres:': makeBullmqProvider,
-  'postgresql:': makeBullmqProvider,
+  'redis:': openBullmq,
+  'rediss:': openBullmq,
+  'postgres:': openBullmq,
+  'postgresql:': openBullmq,
+  'sqs:': async (options) => (await import('@forebay/queue-sqs')).makeSqsProvider(options),
+  'pubsub:': async (options) => (await import('@forebay/queue-pubsub')).makePubsubProvider(options),
+  'servicebus:': async (options) => (await import('@forebay/queue-servicebus')).makeServicebusProvider(options),
 }
 
 /** What a queue URL may start with. */

@@ -1,0 +1,1 @@
+export { makeServicebusProvider } from './provider.ts'

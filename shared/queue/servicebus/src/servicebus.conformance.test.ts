@@ -1,0 +1,35 @@
+import { type ServicebusEmulator, startServicebusEmulator } from '@forebay/emulators'
+import { silentLogger, systemClock } from '@forebay/kernel'
+import { describeQueueDriver } from '@forebay/queue-conformance'
+import { afterAll, beforeAll } from 'vitest'
+import { makeServicebusProvider } from './provider.ts'
+
+let emulator: ServicebusEmulator
+
+beforeAll(async () => {
+  emulator = await startServicebusEmulator()
+})
+afterAll(() => emulator?.stop())
+
+describeQueueDriver(
+  'Service Bus',
+  ({ leaseMs }) => makeServicebusProvider({ url: emulator.url, clock: systemClock, logger: silentLogger, leaseMs }),
+  {
+    network: true,
+    uncountedNack: false,
+    reportsLostLease: true,
+    redeliveryMsMax: 1_500,
+    wakeMsMax: 100,
+    cutConnections: () => emulator.cutConnections(),
+  },
+)
+
+// Microsoft's emulator, or Service Bus itself, as its QUEUE_URL. Locks there last five seconds at least.
+const { FOREBAY_TEST_SERVICEBUS_URL: url } = process.env
+if (url) {
+  describeQueueDriver(
+    `Service Bus at ${url}`,
+    () => makeServicebusProvider({ url, clock: systemClock, logger: silentLogger, leaseMs: 5_000 }),
+    { network: true, uncountedNack: false, reportsLostLease: true, redeliveryMsMax: 10_000, wakeMsMax: 500 },
+  )
+}
