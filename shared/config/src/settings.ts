@@ -62,8 +62,8 @@ export const settings = {
   ),
   queueUrl: setting(
     'QUEUE_URL',
-    url(['redis', 'rediss', 'postgres', 'postgresql', 'memory']).optional(),
-    'the queue: redis:// or postgres://; the database when not set',
+    url(['redis', 'rediss', 'postgres', 'postgresql', 'memory', 'sqs', 'pubsub', 'servicebus']).optional(),
+    'the queue: redis://, postgres://, sqs://region, pubsub://project or servicebus://namespace; the database when not set',
   ),
   redisUrl: setting(
     'REDIS_URL',
