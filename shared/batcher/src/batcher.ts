@@ -1,22 +1,30 @@
 import { type Lane, lanes, type Usage } from '@forebay/contracts'
-import { makeLearnedLengths } from './learned-lengths.ts'
-import type { BatcherRequest, EngineSample, Suspicion } from './request.ts'
-import { type PerLane, realtimeReserve, seatLimits, seatsLeftToOthers } from './seat-limits.ts'
+import { makeEngineSeats, type SeatBounds } from './engine-seats.ts'
+import { floorOf, seatsLeftToOthers } from './lane-shares.ts'
+import { makeLatencyRule, type StepOutlook } from './latency-rule.ts'
+import { type Estimate, makeLearnedLengths } from './learned-lengths.ts'
+import { makeLiveLoad } from './live-load.ts'
+import { makePrefillPace } from './prefill-pace.ts'
+import type { BatcherRequest, EngineSample, Objective, PerLane, Suspicion } from './request.ts'
+import { lowOf, makeRunningRequests, type RunningRequest, sumOf } from './running-requests.ts'
+import { makeStepCost, windowBetween } from './step-cost.ts'
 import { makeSuspectLine } from './suspect-line.ts'
 import { isFresh, makeTokenBudget } from './token-budget.ts'
-import { makeDeadlineLine, makeGroupedLine, type WaitingLine } from './waiting-line.ts'
+import { groupKey, makeDeadlineLine, makeGroupedLine, type WaitingLine } from './waiting-line.ts'
 
-// Batch work is let in only while about nothing waits inside the engine, where it could not be told from realtime.
+// Beside live requests, batch work is let in only while about nothing waits inside the engine.
 const engineWaitingMax = 4
 // A request that was sent back this often keeps its seat, so that it ends at last.
 const preemptionsMax = 2
-
-interface Running {
-  readonly request: BatcherRequest
-  readonly startedMs: number
-  readonly tokens: number
-  readonly suspicion: Suspicion
-}
+// So many waiting requests are looked at for one that fits, beside live requests and otherwise.
+const lookMax = 256
+const lookFewMax = 32
+// Without live requests about: prompt tokens sent at once, beyond which shorter prompts are preferred.
+const prefillMixTokens = 8_192
+// Prompt tokens outstanding that explain why requests wait inside the engine.
+const prefillingTokens = 1_024
+// A lane below its floor gets a request in so often, whatever the latency.
+const floorEveryMs = 500
 
 /** How a request comes to the batcher: new, or back after an attempt. */
 export interface Arrival {
@@ -35,7 +43,9 @@ export interface BatcherCounts {
   tokens: number
   /** Undefined while unbounded. */
   tokensMax: number | undefined
+  /** Most requests in flight now, found out as it goes; for live ones another until the engine has shown a limit. */
   ceiling: number
+  liveCeiling: number
 }
 
 /** The gate before an engine. Pure: no I/O, no timers, time is an argument. */
@@ -45,27 +55,46 @@ export interface Batcher {
   remove(id: string): boolean
   /** The requests to start now; each counts as in flight until `finished`. */
   admit(nowMs: number): BatcherRequest[]
+  /** A live request's stream brought something: its first token, or another. */
+  progressed(id: string, nowMs: number): void
   /** Frees the seat and tokens, and learns from `usage` when the attempt succeeded. */
-  finished(id: string, usage: Usage | null): void
+  finished(id: string, usage: Usage | null, nowMs: number): void
+  /** The engine said that it has too much: 429 or 503. */
+  refused(nowMs: number, retryAfterMs: number | undefined): void
   /** Suspects run alone or few at a time: tells that one of them survived, or that the engine died. */
   suspectEnded(survived: boolean): void
-  /** Requests in flight to be aborted and added again, youngest first, so that waiting realtime ones can start. */
+  /** Requests in flight to be aborted and added again, youngest first, so that waiting live ones can start. */
   victims(nowMs: number): string[]
   observe(sample: EngineSample): void
-  /** The hook for an adaptive ceiling. */
-  setCeiling(ceiling: number): void
-  /** When the next request that waits for its back-off falls due (epoch ms). */
-  nextDueMs(): number | undefined
+  /** Where the in-flight ceiling starts and ends; beginning anew when they are others than before. */
+  setSeats(bounds: SeatBounds): void
+  /** When, without anything else happening, `admit` should be asked again (epoch ms). */
+  nextDueMs(nowMs: number): number | undefined
   /** Expected prompt and output tokens of a request. */
-  estimate(request: BatcherRequest): { promptTokens: number; outputTokens: number }
+  estimate(request: BatcherRequest): Estimate
   counts(): BatcherCounts
 }
 
-/** A batcher for an engine that takes `ceiling` requests at once, `realtimeSeats` of which batch work never takes. */
-export function makeBatcher(options: { ceiling: number; realtimeSeats: number | undefined }): Batcher {
-  let ceiling = options.ceiling
+/** What a batcher is made with. */
+export interface BatcherOptions {
+  seats: SeatBounds
+  /** Seats that batch work never takes; as many as live requests took lately when undefined. */
+  realtimeSeats?: number | undefined
+  objective?: Objective
+}
+
+/**
+ * A batcher for one engine. Batch work gets everything while no live request is about; beside them it gets what leaves
+ * each step of the engine short enough.
+ */
+export function makeBatcher(options: BatcherOptions): Batcher {
   const lengths = makeLearnedLengths()
   const budget = makeTokenBudget()
+  const cost = makeStepCost()
+  const pace = makePrefillPace()
+  const live = makeLiveLoad()
+  const rule = makeLatencyRule({ objective: options.objective ?? {}, cost, pace })
+  const seats = makeEngineSeats(options.seats)
   const lines: Record<Lane, WaitingLine> = {
     realtime: makeDeadlineLine(),
     standard: makeGroupedLine(),
@@ -73,25 +102,29 @@ export function makeBatcher(options: { ceiling: number; realtimeSeats: number | 
   }
   const suspects = makeSuspectLine()
   const delayed = new Map<string, { request: BatcherRequest; dueMs: number; suspicion: Suspicion }>()
-  const running = new Map<string, Running>()
+  const running = makeRunningRequests()
+  const { count, tokens } = running
+  /** Live requests whose first token is to be seen: since when they are here, in the order in which they came. */
+  const pending = new Map<string, number>()
+  /** Live requests that have been counted as come. */
+  const known = new Set<string>()
   const preempted = new Map<string, number>()
-  const leaving = new Set<string>()
-  const inFlight: PerLane = { realtime: 0, standard: 0, batch: 0 }
-  const tokens: PerLane = { realtime: 0, standard: 0, batch: 0 }
+  /** The request of each prefix group whose prompt is being computed: others of the group will find it cached. */
+  const leaders = new Map<string, string>()
+  const floorMs: PerLane = { realtime: 0, standard: 0, batch: 0 }
   let sample: EngineSample | undefined
+  let wasIdle = true
+  let nextMs: number | undefined
 
-  const total = (per: PerLane) => per.realtime + per.standard + per.batch
-  const low = (per: PerLane) => per.standard + per.batch
   const waiting = (): PerLane => ({
     realtime: lines.realtime.size,
     standard: lines.standard.size + suspects.waiting('standard'),
     batch: lines.batch.size + suspects.waiting('batch'),
   })
-  const demand = () => ({ ceiling, realtimeSeats: options.realtimeSeats, inFlight, waiting: waiting() })
-  const tokensOf = (request: BatcherRequest) => {
-    const { promptTokens, outputTokens } = lengths.estimate(request)
-    return promptTokens + outputTokens
-  }
+  const noteLive = (nowMs: number) =>
+    live.note(nowMs, { requests: count.realtime + lines.realtime.size, tokens: tokens.realtime })
+
+  const freshOf = (request: BatcherRequest) => lengths.estimate(request).freshTokens
 
   function enter(request: BatcherRequest, suspicion: Suspicion, first: boolean): void {
     if (suspicion > 0 && request.lane !== 'realtime') suspects.add(request, suspicion)
@@ -107,110 +140,257 @@ export function makeBatcher(options: { ceiling: number; realtimeSeats: number | 
     }
   }
 
-  /** Whether the tokens fit. One request alone always does, or a large one would never run. */
-  function fits(request: BatcherRequest): boolean {
+  /** Whether the KV tokens fit. One request alone always does, or a large one would never run. */
+  function fits(request: BatcherRequest, nowMs: number): boolean {
     const capacity = budget.capacity()
     if (capacity === undefined) return true
     const isRealtime = request.lane === 'realtime'
-    if (isRealtime ? inFlight.realtime === 0 : total(inFlight) === 0) return true
-    const need = tokensOf(request)
-    if (total(tokens) + need > capacity) return false
-    const reserve = realtimeReserve(ceiling, options.realtimeSeats) / ceiling
-    return isRealtime || low(tokens) + need <= capacity * (1 - reserve)
+    if (isRealtime ? count.realtime === 0 : sumOf(count) === 0) return true
+    const { outputTokens, promptTokens } = lengths.estimate(request)
+    const kept = isRealtime ? 0 : Math.max(0, live.reserve(nowMs).tokens - tokens.realtime)
+    return sumOf(tokens) + promptTokens + outputTokens + Math.min(kept, capacity / 2) <= capacity
   }
 
-  function engineTakes(lane: Lane, nowMs: number): boolean {
-    if (lane === 'realtime') return true
-    if (budget.full(nowMs)) return false
-    return lane === 'standard' || !sample || !isFresh(sample, nowMs) || sample.waiting <= engineWaitingMax
+  /** Seats kept free for the live requests that may come. */
+  function seatsKept(nowMs: number): number {
+    const wanted = options.realtimeSeats ?? live.reserve(nowMs).requests
+    return Math.max(0, Math.min(wanted, seats.ceiling - 1) - count.realtime)
+  }
+
+  function seatFree(lane: Lane, nowMs: number): boolean {
+    const total = sumOf(count)
+    const others = seatsLeftToOthers(lane, seats.ceiling, count, waiting())
+    if (lane === 'realtime') return total + others < seats.liveCeiling
+    return total + Math.max(others, seatsKept(nowMs)) < seats.ceiling
+  }
+
+  /** Whether requests wait inside the engine, where batch work could not be told from live. */
+  function engineQueues(lane: Lane, nowMs: number): boolean {
+    return lane === 'batch' && sample !== undefined && isFresh(sample, nowMs) && sample.waiting > engineWaitingMax
+  }
+
+  /** The next step with one more request in it, for the latency rule. */
+  function outlook(nowMs: number): StepOutlook {
+    const [pendingSinceMs] = pending.values()
+    const [quiet, livePerSecond] = [live.isQuiet(nowMs), live.ratePerSecond(nowMs)]
+    return { nowMs, requests: sumOf(count) + 1, pendingSinceMs, quiet, livePerSecond }
+  }
+
+  function leaderRuns(request: BatcherRequest): boolean {
+    const key = groupKey(request)
+    const leader = key === undefined ? undefined : leaders.get(key)
+    if (key === undefined || leader === undefined) return false
+    if (pace.has(leader)) return true
+    leaders.delete(key)
+    return false
+  }
+
+  /** The next request of a lane that may start now. */
+  function choose(lane: Lane, nowMs: number): BatcherRequest | undefined {
+    const line = lines[lane]
+    const isFree = (request: BatcherRequest) => !leaderRuns(request)
+    let chosen: BatcherRequest | undefined
+    if (lane === 'realtime') chosen = line.find(() => true, 1)
+    else if (live.isRecent(nowMs)) {
+      const room = engineQueues(lane, nowMs) ? 0 : rule.room(outlook(nowMs))
+      if (room > 0) chosen = line.find((request) => freshOf(request) <= room && isFree(request), lookMax)
+      chosen ??= floorTurn(lane, nowMs)
+    } else if (line.size <= lowOf(count)) {
+      chosen = longest(line)
+    } else {
+      const room = prefillMixTokens - pace.now - pace.next
+      chosen =
+        (room > 0 ? line.find((request) => freshOf(request) <= room && isFree(request), lookFewMax) : undefined) ??
+        line.find(isFree, lookFewMax)
+    }
+    return chosen && fits(chosen, nowMs) ? chosen : undefined
+  }
+
+  /** At the end of all work the longest goes first, so that the last ones end together. */
+  function longest(line: WaitingLine): BatcherRequest | undefined {
+    let found: BatcherRequest | undefined
+    line.find((request) => {
+      if (!leaderRuns(request) && request.estTokens > (found?.estTokens ?? 0)) found = request
+      return false
+    }, lookMax)
+    return found
+  }
+
+  /** A lane below its floor goes on slowly, whatever the latency: it must not starve. The shortest prompt goes. */
+  function floorTurn(lane: Lane, nowMs: number): BatcherRequest | undefined {
+    if (count[lane] >= floorOf(seats.ceiling)) return undefined
+    const dueMs = floorMs[lane] + floorEveryMs
+    if (nowMs < dueMs) {
+      nextMs = Math.min(nextMs ?? dueMs, dueMs)
+      return undefined
+    }
+    let found: BatcherRequest | undefined
+    lines[lane].find((request) => {
+      if (!found || freshOf(request) < freshOf(found)) found = request
+      return false
+    }, lookFewMax)
+    return found
   }
 
   function start(request: BatcherRequest, nowMs: number, suspicion: Suspicion): BatcherRequest {
-    const need = tokensOf(request)
-    running.set(request.id, { request, startedMs: nowMs, tokens: need, suspicion })
-    inFlight[request.lane]++
-    tokens[request.lane] += need
+    const { freshTokens, outputTokens, promptTokens } = lengths.estimate(request)
+    const isLow = request.lane !== 'realtime'
+    // The step under way, and then its own, at the least; twice that allows for what is not known.
+    const longMs = 2 * cost.stepMs(sumOf(count) + 1, pace.now + pace.next + freshTokens)
+    if (isLow && live.isRecent(nowMs)) rule.sent(outlook(nowMs), freshTokens)
+    pace.add(request.id, freshTokens, nowMs, pending.has(request.id) ? undefined : nowMs + longMs)
+    const key = groupKey(request)
+    if (key !== undefined && !leaders.has(key)) leaders.set(key, request.id)
+    running.add({
+      request,
+      startedMs: nowMs,
+      cameMs: pending.get(request.id) ?? nowMs,
+      tokens: promptTokens + outputTokens,
+      suspicion,
+      lastTokenMs: undefined,
+      leaving: false,
+    })
+    if (isLow) floorMs[request.lane] = nowMs
     return request
+  }
+
+  function admitLane(lane: Lane, nowMs: number, admitted: BatcherRequest[]): void {
+    const isLow = lane !== 'realtime'
+    const open = () => seatFree(lane, nowMs) && (!isLow || (nowMs >= seats.blockedUntilMs && !budget.full(nowMs)))
+    if (isLow) {
+      while (open()) {
+        const suspect = suspects.next(lane, lowOf(count))
+        if (!suspect || !fits(suspect.request, nowMs)) break
+        suspects.take(suspect)
+        admitted.push(start(suspect.request, nowMs, suspect.suspicion))
+      }
+      if (suspects.holdsOthers()) return
+    }
+    while (lines[lane].size > 0 && open()) {
+      const request = choose(lane, nowMs)
+      if (!request) return
+      lines[lane].remove(request.id)
+      admitted.push(start(request, nowMs, 0))
+    }
+  }
+
+  /** Live requests that wait: here for a seat or memory, or at the engine for longer than the objective allows. */
+  function liveInNeed(nowMs: number): number {
+    const objectiveMs = options.objective?.ttftP99Ms
+    let late = 0
+    if (objectiveMs !== undefined && sample && sample.waiting > engineWaitingMax) {
+      for (const { lastTokenMs, request, cameMs: came } of running.values()) {
+        if (pending.has(request.id) && lastTokenMs === undefined && nowMs - came > 2 * objectiveMs) late++
+      }
+    }
+    const next = lines.realtime.find(() => true, 1)
+    if (!next || (sumOf(count) < seats.liveCeiling && fits(next, nowMs))) return late
+    const most = seats.liveCeiling - seatsLeftToOthers('realtime', seats.ceiling, count, waiting())
+    return late + Math.max(0, Math.min(lines.realtime.size, most - count.realtime))
   }
 
   return {
     add(request, { nowMs, notBeforeMs = 0, suspicion = 0, first = false }) {
+      if (request.lane === 'realtime' && !known.has(request.id)) {
+        known.add(request.id)
+        if (request.streams) pending.set(request.id, nowMs)
+        live.came(nowMs)
+      }
       if (notBeforeMs > nowMs) delayed.set(request.id, { request, dueMs: notBeforeMs, suspicion })
       else enter(request, suspicion, first)
+      if (request.lane === 'realtime') noteLive(nowMs)
     },
     remove(id) {
       preempted.delete(id)
+      pending.delete(id)
+      known.delete(id)
       return delayed.delete(id) || suspects.remove(id) || lanes.some((lane) => lines[lane].remove(id))
     },
     admit(nowMs) {
       enterDue(nowMs)
+      pace.expire(nowMs)
+      nextMs = undefined
       const admitted: BatcherRequest[] = []
-      const limits = seatLimits(demand())
-      const free = (lane: Lane) =>
-        inFlight[lane] < limits[lane] &&
-        total(inFlight) + seatsLeftToOthers(lane, demand()) < ceiling &&
-        engineTakes(lane, nowMs)
-      for (const lane of lanes) {
-        if (lane !== 'realtime') {
-          while (free(lane)) {
-            const suspect = suspects.next(lane, low(inFlight))
-            if (!suspect || !fits(suspect.request)) break
-            suspects.take(suspect)
-            admitted.push(start(suspect.request, nowMs, suspect.suspicion))
-          }
-          if (suspects.holdsOthers()) continue
-        }
-        while (free(lane)) {
-          const request = lines[lane].peek()
-          if (!request || !fits(request)) break
-          lines[lane].take()
-          admitted.push(start(request, nowMs, 0))
-        }
-      }
+      for (const lane of lanes) admitLane(lane, nowMs, admitted)
+      noteLive(nowMs)
       return admitted
     },
-    finished(id, usage) {
+    progressed(id, nowMs) {
       const entry = running.get(id)
+      if (entry?.request.lane !== 'realtime') return
+      const { lastTokenMs } = entry
+      const inStep = pace.now
+      pace.remove(id)
+      const stepMs = pace.stepEnded(nowMs)
+      if (stepMs !== undefined && sample === undefined) {
+        cost.observe({ stepMs, running: sumOf(count), prefillTokens: inStep, weight: 0.02 })
+      }
+      entry.lastTokenMs = nowMs
+      if (lastTokenMs !== undefined) rule.interToken(nowMs - lastTokenMs)
+      else {
+        const { freshTokens } = lengths.estimate(entry.request)
+        rule.firstToken(entry.cameMs, nowMs, freshTokens)
+        pending.delete(id)
+      }
+    },
+    finished(id, usage, nowMs) {
+      const entry = running.remove(id)
       if (!entry) return
-      running.delete(id)
-      leaving.delete(id)
-      inFlight[entry.request.lane]--
-      tokens[entry.request.lane] -= entry.tokens
+      pace.remove(id)
+      if (sumOf(count) === 0) wasIdle = true
       if (entry.suspicion > 0) suspects.ended(entry.suspicion)
+      if (entry.request.lane === 'realtime') noteLive(nowMs)
       if (!usage) return
+      seats.succeeded()
       preempted.delete(id)
+      pending.delete(id)
+      known.delete(id)
       lengths.learn(entry.request, usage)
     },
+    refused: (nowMs, retryAfterMs) => seats.refused(nowMs, retryAfterMs),
     suspectEnded: (survived) => suspects.verdict(survived),
     victims(nowMs) {
       enterDue(nowMs)
-      const next = lines.realtime.peek()
-      if (!next) return []
-      const noSeat = total(inFlight) >= ceiling
-      if (!noSeat && fits(next)) return []
-      const candidates = [...running.values()]
-        .filter(({ request: { id, lane } }) => lane !== 'realtime' && !leaving.has(id))
-        .filter(({ request }) => (preempted.get(request.id) ?? 0) < preemptionsMax)
-        .sort((a, b) => b.startedMs - a.startedMs)
-      const seats = ceiling - seatsLeftToOthers('realtime', demand())
-      const wanted = Math.min(lines.realtime.size, seats - inFlight.realtime) - leaving.size
-      const chosen = candidates.slice(0, Math.max(0, wanted)).map((entry) => entry.request.id)
-      for (const id of chosen) {
-        preempted.set(id, (preempted.get(id) ?? 0) + 1)
-        leaving.add(id)
+      const needed = liveInNeed(nowMs)
+      if (needed === 0) return []
+      let leaving = 0
+      const candidates: RunningRequest[] = []
+      for (const entry of running.values()) {
+        if (entry.leaving) leaving++
+        else if (entry.request.lane !== 'realtime' && (preempted.get(entry.request.id) ?? 0) < preemptionsMax) {
+          candidates.push(entry)
+        }
       }
-      return chosen
+      const chosen = candidates.sort((a, b) => b.startedMs - a.startedMs).slice(0, Math.max(0, needed - leaving))
+      for (const entry of chosen) {
+        const { id } = entry.request
+        preempted.set(id, (preempted.get(id) ?? 0) + 1)
+        entry.leaving = true
+      }
+      return chosen.map(({ request }) => request.id)
     },
     observe(next) {
-      budget.observe(next, total(tokens))
+      const before = sample
       sample = next
+      budget.observe(next, sumOf(tokens))
+      seats.observe(next, {
+        inFlight: sumOf(count),
+        live: live.isRecent(next.atMs),
+        prefilling: pace.now + pace.next > prefillingTokens,
+      })
+      const window = before && !wasIdle ? windowBetween(before, next) : undefined
+      if (window) cost.observe(window)
+      wasIdle = sumOf(count) === 0
     },
-    setCeiling(next) {
-      ceiling = Math.max(1, Math.floor(next))
-    },
-    nextDueMs() {
-      let next: number | undefined
+    setSeats: (bounds) => seats.setBounds(bounds),
+    nextDueMs(nowMs) {
+      let next = nextMs
       for (const { dueMs } of delayed.values()) next = Math.min(next ?? dueMs, dueMs)
+      if (lines.standard.size + lines.batch.size > 0) {
+        const paceMs = pace.nextDueMs()
+        if (paceMs !== undefined) next = Math.min(next ?? paceMs, paceMs)
+        if (seats.blockedUntilMs > nowMs) next = Math.min(next ?? seats.blockedUntilMs, seats.blockedUntilMs)
+      }
       return next
     },
     estimate: (request) => lengths.estimate(request),
@@ -219,10 +399,11 @@ export function makeBatcher(options: { ceiling: number; realtimeSeats: number | 
       for (const { request } of delayed.values()) counted[request.lane]++
       return {
         waiting: counted,
-        inFlight: { ...inFlight },
-        tokens: total(tokens),
+        inFlight: { ...count },
+        tokens: sumOf(tokens),
         tokensMax: budget.capacity(),
-        ceiling,
+        ceiling: seats.ceiling,
+        liveCeiling: seats.liveCeiling,
       }
     },
   }

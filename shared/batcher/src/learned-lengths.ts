@@ -6,6 +6,8 @@ interface Lengths {
   samples: number
   bytesPerToken: number
   outputTokens: number
+  /** Share of the prompt that requests of a prefix group found cached. */
+  cachedShare: number
 }
 
 const keysMax = 1_000
@@ -15,9 +17,17 @@ const samplesMin = 8
 // Above the mean, so that half of the requests being longer does not overrun the budget.
 const outputMargin = 1.25
 
+/** What a request is expected to take. */
+export interface Estimate {
+  promptTokens: number
+  /** Those of the prompt that the engine must compute, its prefix cache having the rest. */
+  freshTokens: number
+  outputTokens: number
+}
+
 /** Prompt and output lengths per model and batch, learned from what the engine counted (exponential averages). */
 export interface LearnedLengths {
-  estimate(request: BatcherRequest): { promptTokens: number; outputTokens: number }
+  estimate(request: BatcherRequest): Estimate
   learn(request: BatcherRequest, usage: Usage): void
 }
 
@@ -30,10 +40,14 @@ export function makeLearnedLengths(): LearnedLengths {
       const lengths = known.get(keyOf(request))
       const planned = Math.max(1, request.estTokens - estimatePromptTokens(request.bytes))
       if (!lengths || lengths.samples < samplesMin) {
-        return { promptTokens: estimatePromptTokens(request.bytes), outputTokens: planned }
+        const promptTokens = estimatePromptTokens(request.bytes)
+        return { promptTokens, freshTokens: promptTokens, outputTokens: planned }
       }
+      const promptTokens = estimatePromptTokens(request.bytes, lengths.bytesPerToken)
+      const cachedShare = request.prefixGroup === 0 ? 0 : lengths.cachedShare
       return {
-        promptTokens: estimatePromptTokens(request.bytes, lengths.bytesPerToken),
+        promptTokens,
+        freshTokens: Math.ceil(promptTokens * (1 - cachedShare)),
         outputTokens: Math.ceil(lengths.outputTokens * outputMargin),
       }
     },
@@ -41,12 +55,22 @@ export function makeLearnedLengths(): LearnedLengths {
       if (usage.promptTokens <= 0) return
       const key = keyOf(request)
       const ratio = request.bytes / usage.promptTokens
-      const before = known.get(key) ?? { samples: 0, bytesPerToken: ratio, outputTokens: usage.completionTokens }
+      const before = known.get(key) ?? {
+        samples: 0,
+        bytesPerToken: ratio,
+        outputTokens: usage.completionTokens,
+        cachedShare: 0,
+      }
+      const cachedShare = (usage.cachedTokens ?? 0) / usage.promptTokens
       known.delete(key)
       known.set(key, {
         samples: before.samples + 1,
         bytesPerToken: before.bytesPerToken + weight * (ratio - before.bytesPerToken),
         outputTokens: before.outputTokens + weight * (usage.completionTokens - before.outputTokens),
+        cachedShare:
+          request.prefixGroup === 0
+            ? before.cachedShare
+            : before.cachedShare + weight * (Math.min(1, cachedShare) - before.cachedShare),
       })
       const [oldest] = known.keys()
       if (known.size > keysMax && oldest !== undefined) known.delete(oldest)

@@ -20,9 +20,14 @@ export interface BatcherRequest {
   readonly estTokens: number
   /** Milliseconds since the epoch; orders the realtime lane. */
   readonly deadlineMs: number
+  /** Its tokens are seen as they come. */
+  readonly streams: boolean
 }
 
-/** What the engine said of itself; null where it does not say. */
+/** A number per lane. */
+export type PerLane = Record<Lane, number>
+
+/** What the engine said of itself; null where it does not say. Counts are since it started. */
 export interface EngineSample {
   readonly atMs: number
   readonly running: number
@@ -32,7 +37,18 @@ export interface EngineSample {
   /** Size of the KV cache in tokens. */
   readonly kvTokens: number | null
   readonly preemptions: number
-  /** Tokens read and written since the engine started. */
   readonly promptTokens: number
+  /** Prompt tokens found in the prefix cache. */
+  readonly cachedTokens: number
   readonly generationTokens: number
+  /** Steps it ran. */
+  readonly steps: number | null
+}
+
+/** What live requests are to get; a pool without an objective gets one from the engine's own pace. */
+export interface Objective {
+  /** From a live request's coming to its first token, at the 99th percentile. */
+  readonly ttftP99Ms?: number | undefined
+  /** Between two tokens of a live stream, at the 99th percentile. */
+  readonly interTokenP99Ms?: number | undefined
 }

@@ -1,20 +1,21 @@
 import type { BatcherRequest } from './request.ts'
 
-/** Requests that wait, in the order in which they will be let in. */
+/** Requests that wait, in the order in which they should be let in. */
 export interface WaitingLine {
   readonly size: number
   add(request: BatcherRequest): void
   /** Puts it before all others: it had its turn already. */
   addFirst(request: BatcherRequest): void
-  peek(): BatcherRequest | undefined
-  take(): BatcherRequest | undefined
+  /** The first one for which `wanted` holds, among the first `lookMax`. */
+  find(wanted: (request: BatcherRequest) => boolean, lookMax: number): BatcherRequest | undefined
+  /** Takes one out, wherever it stands; false when it is not here. */
   remove(id: string): boolean
 }
 
 interface Order {
   add(request: BatcherRequest): void
-  /** The first one for which `live` holds, dropping those before it. */
-  first(live: (request: BatcherRequest) => boolean): BatcherRequest | undefined
+  /** Shows those for which `live` holds to `show` until it answers true, forgetting dead ones on the way. */
+  visit(live: (request: BatcherRequest) => boolean, show: (request: BatcherRequest) => boolean): void
 }
 
 /** Prefix groups back to back in order of arrival, and within a group the order of arrival: the plan's order. */
@@ -22,22 +23,30 @@ export function makeGroupedLine(): WaitingLine {
   const groups = new Map<string, { requests: BatcherRequest[]; head: number }>()
   return makeLine({
     add(request) {
-      const key = request.prefixGroup === 0 ? `=${request.id}` : `${request.batchId}:${request.prefixGroup}`
+      const key = groupKey(request) ?? `=${request.id}`
       const group = groups.get(key)
       if (group) group.requests.push(request)
       else groups.set(key, { requests: [request], head: 0 })
     },
-    first(live) {
+    visit(live, show) {
       for (const [key, group] of groups) {
-        for (; group.head < group.requests.length; group.head++) {
-          const request = group.requests[group.head]
-          if (request && live(request)) return request
+        let atHead = true
+        for (let i = group.head; i < group.requests.length; i++) {
+          const request = group.requests[i]
+          if (request && live(request)) {
+            if (show(request)) return
+            atHead = false
+          } else if (atHead) group.head = i + 1
         }
-        groups.delete(key)
+        if (atHead) groups.delete(key)
       }
-      return undefined
     },
   })
+}
+
+/** What requests that share a prefix have in common; undefined for one that shares none. */
+export function groupKey({ batchId, prefixGroup }: BatcherRequest): string | undefined {
+  return prefixGroup === 0 ? undefined : `${batchId}:${prefixGroup}`
 }
 
 /** Earliest deadline first. */
@@ -53,12 +62,9 @@ export function makeDeadlineLine(): WaitingLine {
       }
       requests.splice(low, 0, request)
     },
-    first(live) {
-      for (let head = requests[0]; head; head = requests[0]) {
-        if (live(head)) return head
-        requests.shift()
-      }
-      return undefined
+    visit(live, show) {
+      while (requests[0] && !live(requests[0])) requests.shift()
+      for (const request of requests) if (live(request) && show(request)) return
     },
   })
 }
@@ -68,13 +74,6 @@ function makeLine(order: Order): WaitingLine {
   const live = new Map<string, BatcherRequest>()
   let front: BatcherRequest[] = []
   const isLive = (request: BatcherRequest) => live.get(request.id) === request
-  const peek = () => {
-    for (let head = front.at(-1); head; head = front.at(-1)) {
-      if (isLive(head)) return head
-      front.pop()
-    }
-    return order.first(isLive)
-  }
   return {
     get size() {
       return live.size
@@ -87,12 +86,22 @@ function makeLine(order: Order): WaitingLine {
       live.set(request.id, request)
       front.push(request)
     },
-    peek,
-    take() {
-      const request = peek()
-      if (request) live.delete(request.id)
-      if (live.size === 0) front = []
-      return request
+    find(wanted, lookMax) {
+      if (live.size === 0) return undefined
+      let looked = 0
+      let found: BatcherRequest | undefined
+      const show = (request: BatcherRequest) => {
+        if (wanted(request)) found = request
+        return found !== undefined || ++looked >= lookMax
+      }
+      front = front.filter(isLive)
+      for (let i = front.length - 1; i >= 0; i--) {
+        const request = front[i]
+        if (request && show(request)) return found
+      }
+      const isFirst = front.length > 0 ? new Set(front) : undefined
+      order.visit((request) => isLive(request) && !isFirst?.has(request), show)
+      return found
     },
     remove: (id) => live.delete(id),
   }

@@ -150,12 +150,22 @@ export const settings = {
   engineInFlight: setting(
     'FOREBAY_ENGINE_IN_FLIGHT',
     whole(1, 65_536).optional(),
-    'most requests at the engine at once; chosen from what the engine says when not set',
+    'most requests at the engine at once; found out from what the engine says when not set',
   ),
   realtimeSeats: setting(
     'FOREBAY_REALTIME_SEATS',
     whole(0, 65_536).optional(),
-    'seats of the engine that batch work never takes; a quarter when not set',
+    'seats of the engine that batch work never takes; as many as live requests took lately when not set',
+  ),
+  ttftP99Ms: setting(
+    'FOREBAY_TTFT_P99_MS',
+    whole(1, 600_000).optional(),
+    'time to the first token that 99 of 100 live requests are to keep within at the worker, whatever batch work runs beside them; three times that of an idle engine when not set',
+  ),
+  interTokenP99Ms: setting(
+    'FOREBAY_INTER_TOKEN_P99_MS',
+    whole(1, 600_000).optional(),
+    'time between two tokens of a live stream, at the 99th percentile; not looked at when not set',
   ),
   requestAttempts: setting(
     'FOREBAY_REQUEST_ATTEMPTS',

@@ -105,6 +105,12 @@ export class RequestDispatcher {
     for (const entry of this.#entries.values()) if (entry.abort) this.#cut(entry, 'engine')
   }
 
+  /** A live request's stream brought something. */
+  progressed(id: string): void {
+    this.#options.batcher.progressed(id, this.#options.clock.now())
+    this.pump()
+  }
+
   observe(sample: EngineSample): void {
     this.#options.batcher.observe(sample)
     this.pump()
@@ -135,7 +141,7 @@ export class RequestDispatcher {
     for (const request of admitted) {
       const entry = this.#entries.get(request.id)
       if (entry) void this.#run(entry)
-      else batcher.finished(request.id, null)
+      else batcher.finished(request.id, null, nowMs)
     }
     for (const id of batcher.victims(nowMs)) {
       const entry = this.#entries.get(id)
@@ -156,7 +162,9 @@ export class RequestDispatcher {
     }
     entry.abort = undefined
     const ended = end?.kind === 'ended' ? end : undefined
-    batcher.finished(entry.task.id, ended?.usage ?? null)
+    const nowMs = this.#options.clock.now()
+    batcher.finished(entry.task.id, ended?.usage ?? null, nowMs)
+    if (end?.kind === 'failure' && isOverloadStatus(end)) batcher.refused(nowMs, end.retryAfterMs)
     if (entry.suspect && ended) batcher.suspectEnded(true)
     if (ended) this.#end(entry)
     else this.#again(entry, end?.kind === 'failure' ? end : undefined)
@@ -209,7 +217,7 @@ export class RequestDispatcher {
   }
 
   #setTimer(nowMs: number): void {
-    const dueMs = this.#options.batcher.nextDueMs()
+    const dueMs = this.#options.batcher.nextDueMs(nowMs)
     if (dueMs === undefined) return
     if (this.#cancelTimer && this.#timerDueMs <= dueMs) return
     this.#cancelTimer?.()
@@ -230,7 +238,11 @@ const wedgedFailure: Failure = {
 
 // Batch work can wait: a few seconds of overload must not fill the error file.
 function isOverload(failure: Failure | undefined, task: Task): boolean {
-  return task.batchId !== null && (failure?.status === 429 || failure?.status === 503)
+  return task.batchId !== null && failure !== undefined && isOverloadStatus(failure)
+}
+
+function isOverloadStatus(failure: Failure): boolean {
+  return failure.reason === 'status' && (failure.status === 429 || failure.status === 503)
 }
 
 function suspicionOf(entry: Entry, attempts: number): Suspicion {

@@ -200,9 +200,11 @@ it('starts a realtime request at once although batch work fills the engine', asy
   const b = await bench({ FOREBAY_ENGINE_IN_FLIGHT: '8' })
   await b.worker(engine.url)
   await b.release(Array.from({ length: 20 }, (_, i) => line(`${i}`, `q ${i}`)))
-  await eventually(() => held.length === 6, { what: 'the batch to fill its seats' })
+  await eventually(() => held.length === 8, { what: 'the batch to fill every seat' })
   await b.ask({ messages })
+  // One of the batch's requests makes room, and runs again.
   await eventually(() => has(b, 'end'), { what: 'the reply', timeoutMs: 500 })
+  expect(engine.seen.filter((seen) => seen.aborted)).toHaveLength(1)
   while (b.results.length < 21) {
     held.shift()?.()
     await eventually(() => held.length > 0 || b.results.length === 21, { what: 'the rest' })

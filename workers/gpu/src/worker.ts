@@ -10,7 +10,7 @@ import type { ReplyBus } from '@forebay/reply-bus'
 import { makeAnnouncer } from './announcer.ts'
 import { ChunkRunner } from './chunk/chunk-runner.ts'
 import { RequestDispatcher } from './dispatcher.ts'
-import { defaultInFlight } from './engine/detect-engine.ts'
+import { seatBounds } from './engine/detect-engine.ts'
 import { openEngineClient } from './engine/engine-client.ts'
 import { EngineMonitor, type EngineState } from './engine/engine-monitor.ts'
 import { makeTimeLimits } from './engine/time-limits.ts'
@@ -54,12 +54,17 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const tuning = { ...defaultTuning, ...options.tuning }
   const workerId = newId(`worker_${hostname().slice(0, 24)}_`, clock.now())
   const metrics = makeWorkerMetrics(options.registry)
-  const seatsMax = config.engineInFlight ?? defaultInFlight('vllm')
   const { idleMs } = tuning
-  const client = openEngineClient({ ...options.engine, connections: seatsMax + 8, idleMs, clock })
+  const client = openEngineClient({
+    ...options.engine,
+    connections: seatBounds('vllm', config.engineInFlight).max + 8,
+    idleMs,
+    clock,
+  })
   const batcher = makeBatcher({
-    ceiling: config.engineInFlight ?? defaultInFlight('openai'),
+    seats: seatBounds('openai', config.engineInFlight),
     realtimeSeats: config.realtimeSeats,
+    objective: { ttftP99Ms: config.ttftP99Ms, interTokenP99Ms: config.interTokenP99Ms },
   })
   const flusher = new ResultFlusher({
     blobs,
@@ -132,7 +137,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     metrics.engineUp.set(state.up ? 1 : 0)
     cancelGrace()
     if (state.up) {
-      batcher.setCeiling(config.engineInFlight ?? defaultInFlight(state.profile.kind))
+      batcher.setSeats(seatBounds(state.profile.kind, config.engineInFlight))
       dispatcher.pump()
     } else {
       // Refused connections have ended by themselves; a silent or wedged engine would hold them for ever.
@@ -151,9 +156,11 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     // With so many requests not ended, more would only wait here instead of where another worker could take them.
     want(lane) {
       if (draining || !monitor.state.up || flusher.unflushed > tuning.unflushedMax) return 0
-      const { ceiling } = dispatcher.counts
+      const { ceiling, liveCeiling } = dispatcher.counts
       const onHand = chunks.onHand(lane) + live.onHand(lane)
-      if (lane === 'realtime') return Math.max(onHand < realtimeOnHandFactor * ceiling ? 1 : 0, ceiling - onHand)
+      if (lane === 'realtime') {
+        return Math.max(onHand < realtimeOnHandFactor * liveCeiling ? 1 : 0, liveCeiling - onHand)
+      }
       return Math.max(0, Math.ceil((2 * ceiling - onHand) / config.chunkRequests))
     },
     onChunk: (leased, receiver) => chunks.onJob(leased, receiver),

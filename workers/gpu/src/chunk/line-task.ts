@@ -77,6 +77,7 @@ export function makeLineTask(options: {
     bytes: body.length,
     estTokens: entry.estTokens,
     deadlineMs: job.deadlineMs,
+    streams: false,
     suspicion: Math.max(0, Math.min(2, job.attempt - trustedReleases)) as Suspicion,
     async attempt(signal, attemptsBefore) {
       startedMs = clock.now()

@@ -1,3 +1,4 @@
+import type { SeatBounds } from '@forebay/batcher'
 import { ForebayError } from '@forebay/kernel'
 import type { EngineClient } from './engine-client.ts'
 import { field } from './outcome.ts'
@@ -32,7 +33,19 @@ export async function detectEngine(client: Pick<EngineClient, 'ask'>): Promise<E
   return { kind: 'openai', models }
 }
 
-/** Requests an engine takes at once when nothing is configured: vLLM batches continuously, the others queue. */
-export function defaultInFlight(kind: EngineProfile['kind']): number {
-  return kind === 'vllm' || kind === 'engine-sim' ? 256 : 8
+// vLLM's own default on a large GPU is 1024; beyond a few thousand, what a request costs here is the limit.
+const seatsMax = 2_048
+// Where doubling begins: a small engine is not swamped before its metrics have told how many seats it has.
+const seatsStart = 32
+// An engine that tells nothing of itself: as most do by default, it is taken to queue what is more.
+const seatsUntold = 8
+
+/**
+ * How many requests an engine is given at once. `configured` is the most; below it the ceiling is found out where the
+ * engine has metrics, since it batches continuously and tells when requests wait.
+ */
+export function seatBounds(kind: EngineProfile['kind'], configured: number | undefined): SeatBounds {
+  const tells = kind === 'vllm' || kind === 'engine-sim'
+  const max = configured ?? (tells ? seatsMax : seatsUntold)
+  return { start: tells ? Math.min(max, seatsStart) : max, max }
 }

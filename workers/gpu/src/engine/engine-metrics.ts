@@ -27,6 +27,8 @@ export function readEngineMetrics(text: string, atMs: number): EngineSample | un
     kvTokens: kvTokens > 0 ? kvTokens : null,
     preemptions: sum('num_preemptions'),
     promptTokens: sum('prompt_tokens'),
+    cachedTokens: sum('prefix_cache_hits'),
     generationTokens: sum('generation_tokens'),
+    steps: sums.get('iteration_tokens_total_count') ?? null,
   }
 }

@@ -4,7 +4,7 @@ import { detectEngine, type EngineProfile } from './detect-engine.ts'
 import { type EngineClient, isRefused } from './engine-client.ts'
 import { readEngineMetrics } from './engine-metrics.ts'
 
-const busyPollMs = 500
+const busyPollMs = 250
 const idlePollMs = 2_000
 const strikesMax = 2
 // Models come and go while an engine runs.

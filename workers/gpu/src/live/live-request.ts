@@ -33,6 +33,7 @@ export class LiveRequest implements Task {
   readonly bytes: number
   readonly estTokens: number
   readonly deadlineMs: number
+  readonly streams: boolean
   readonly job: RequestJob
   readonly #body: Buffer
   readonly #tools: WorkerTools
@@ -59,6 +60,7 @@ export class LiveRequest implements Task {
     this.bytes = this.#body.length
     this.estTokens = job.estTokens
     this.deadlineMs = job.deadlineMs
+    this.streams = job.stream
     this.#tools = options.tools
     this.#reply = options.reply
     this.#onEnd = options.onEnd
@@ -88,7 +90,11 @@ export class LiveRequest implements Task {
     const call = { requestId, path: endpoint, body: this.#body, limitMs, signal }
     try {
       if (!this.job.stream) return this.#whole(await client.call(call))
-      const relay = makeStreamRelay({ reply: this.#reply, onFirstByte: () => this.#markFirstByte() })
+      const relay = makeStreamRelay({
+        reply: this.#reply,
+        onFirstByte: () => this.#markFirstByte(),
+        onProgress: () => this.#tools.dispatcher.progressed(this.id),
+      })
       this.#events = relay.events
       const end = await client.stream(call, relay.sink)
       const failure = relay.failure()

@@ -18,8 +18,13 @@ export interface StreamRelay {
 }
 
 /** The head is sent with the first bytes, so that what fails before them can still be tried again. */
-export function makeStreamRelay(options: { reply: ReplySender; onFirstByte: () => void }): StreamRelay {
-  const { onFirstByte, reply } = options
+export function makeStreamRelay(options: {
+  reply: ReplySender
+  onFirstByte: () => void
+  /** Called for every piece that came, first and later ones. */
+  onProgress: () => void
+}): StreamRelay {
+  const { onFirstByte, onProgress, reply } = options
   const decoder = new StringDecoder('utf8')
   const events = followEventStream()
   let head = { status: 200, contentType: 'text/event-stream' }
@@ -45,6 +50,7 @@ export function makeStreamRelay(options: { reply: ReplySender; onFirstByte: () =
           onFirstByte()
           reply.send({ type: 'head', ...head })
         }
+        onProgress()
         reply.send({ type: 'data', text })
         return true
       },
