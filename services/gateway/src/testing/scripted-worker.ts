@@ -24,7 +24,7 @@ export async function startScriptedWorker(
   const stopControls = await bus.onControl((message) => controls.push(message))
   const announce = () =>
     bus.announce({
-      workerId: 'w1',
+      workerId: options.pool === undefined ? 'w1' : `w1-${pool}`,
       pool,
       engine: 'scripted',
       engineUrl: 'http://127.0.0.1',
