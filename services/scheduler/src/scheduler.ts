@@ -125,7 +125,8 @@ async function stopAtOnce(loops: readonly Running[]): Promise<void> {
 }
 
 async function hasModels(db: Database, pools: Pools): Promise<boolean> {
-  if (pools.list().some((pool) => pool.models)) return true
+  // A pool that does not say what it serves may serve anything.
+  if (pools.list().every((pool) => pool.models)) return true
   return (await db.query('SELECT 1 FROM models LIMIT 1')).length > 0
 }
 

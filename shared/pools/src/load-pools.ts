@@ -16,12 +16,14 @@ export async function loadPools(options: {
   env: Readonly<Record<string, string | undefined>>
   /** The queue of a pool from the environment without QUEUE_URL. */
   queueUrlDefault: string | undefined
+  /** The only pool that is needed, by a process that serves it alone. */
+  only?: string
   cwd?: string
 }): Promise<PoolSet> {
   const { config, env } = options
   const file = config.configFile ?? usualFile
   const text = await readText(resolve(options.cwd ?? '.', file))
-  if (text !== undefined) return { file, pools: parsePools({ text, file, env }) }
+  if (text !== undefined) return { file, pools: parsePools({ text, file, env, only: options.only }) }
   if (config.configFile !== undefined) {
     throw new ForebayError('config_invalid', `FOREBAY_CONFIG names ${file}, which is not there or cannot be read.`)
   }

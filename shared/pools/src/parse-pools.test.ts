@@ -57,17 +57,28 @@ pools:
 `)
     expect(message.split('\n')).toEqual([
       'pools.yaml has 9 faults:',
-      // biome-ignore lint/suspicious/noTemplateCurlyInString: the file's own notation
-      '  ${NOT_SET} is not set in the environment',
       expect.stringMatching(/^ {2}line 3: pools\[0\]\.queue is no queue URL: it must start with one of memory:/),
       '  line 4: pools[0].minReplicas is 4 and maxReplicas 2: the least must not be more than the most',
       '  line 6: pools[0].colour is no setting of a pool',
       '  line 7: pools[1].name is "eu-a", as is that of pools[0]: each needs its own',
+      '  line 8: pools[1].queue needs NOT_SET, which is not set in the environment',
       expect.stringMatching(/^ {2}line 9: pools\[1\]\.gpus .*number/),
       expect.stringMatching(/^ {2}line 10: pools\[1\]\.blobs is no blob URL: 'ftp:\/\/x\/y' is not supported/),
       expect.stringMatching(/^ {2}line 11: pools\[2\]\.name /),
       expect.stringMatching(/^ {2}line 11: pools\[2\]\.queue /),
     ])
+  })
+
+  it('is read for one pool although the passwords of the others are not set here', () => {
+    const text = `pools:
+  - { name: a, queue: 'redis://:\${A}@a:1' }
+  - { name: b, queue: '\${B}', gpus: x }
+`
+    expect(parsePools({ text, file: 'f', env: { A: 'x' }, only: 'a' })).toMatchObject([{ queueUrl: 'redis://:x@a:1' }])
+    expect(() => parsePools({ text, file: 'f', env: {}, only: 'a' })).toThrow(
+      'f has a fault:\n  line 2: pools[0].queue needs A',
+    )
+    expect(() => parsePools({ text, file: 'f', env: {}, only: 'c' })).toThrow('f has 3 faults')
   })
 
   it.each(['pools:\n  - name: [\n', ''])('that is no such file is refused and named: %j', (text) => {

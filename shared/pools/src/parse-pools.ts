@@ -1,9 +1,10 @@
 import { openBlobs } from '@forebay/blobs'
 import { ForebayError } from '@forebay/kernel'
 import { queueSchemes } from '@forebay/queue-select'
-import { isMap, isNode, isPair, isScalar, LineCounter, parseDocument, visit } from 'yaml'
+import { isMap, isNode, isPair, isScalar, LineCounter, parseDocument } from 'yaml'
+import { z } from 'zod'
 import type { PoolSpec } from './pool-spec.ts'
-import { poolsFileSchema } from './pools-file.ts'
+import { poolSchema, poolsFileSchema } from './pools-file.ts'
 
 type Path = readonly PropertyKey[]
 
@@ -21,6 +22,8 @@ export function parsePools(options: {
   /** The file's name, for messages. */
   file: string
   env: Readonly<Record<string, string | undefined>>
+  /** Read for this pool's workers alone: the others' faults, as a password that is not set here, are left to others. */
+  only?: string | undefined
 }): PoolSpec[] {
   const lines = new LineCounter()
   const document = parseDocument(options.text, { lineCounter: lines })
@@ -30,18 +33,8 @@ export function parsePools(options: {
   }))
   if (syntax.length > 0) throw invalid(options.file, syntax)
   const faults: Fault[] = []
-  visit(document, {
-    Scalar: (_, node) => {
-      if (typeof node.value !== 'string') return
-      node.value = node.value.replace(/\$\{(\w+)\}/g, (whole, name: string) => {
-        const value = options.env[name]
-        if (value) return value
-        faults.push({ path: [], message: `${whole} is not set in the environment` })
-        return whole
-      })
-    },
-  })
-  const value: unknown = document.toJS()
+  const value = fillIn(document.toJS(), { env: options.env, faults }, [])
+  const others = otherPools(value, options.only)
   const parsed = poolsFileSchema.safeParse(value)
   for (const issue of parsed.error?.issues ?? []) {
     const keys = issue.code === 'unrecognized_keys' ? issue.keys : [undefined]
@@ -53,16 +46,18 @@ export function parsePools(options: {
       )
     }
   }
-  faults.push(...contradictions(value))
-  if (faults.length > 0 || !parsed.success) {
+  const known = new Set(faults.map(({ path }) => nameOf(path)))
+  faults.push(...contradictions(value).filter(({ path }) => !known.has(nameOf(path))))
+  const own = faults.filter(({ path }) => path[0] !== 'pools' || !others.has(path[1]))
+  if (own.length > 0) {
     const lineOf = (path: Path) => lines.linePos(offsetOf(document.contents, path)).line
-    const told = faults.map(({ path, message }) => ({
-      line: path.length === 0 ? undefined : lineOf(path),
-      message: path.length === 0 ? message : `${nameOf(path)} ${message}`,
-    }))
-    throw invalid(options.file, told)
+    throw invalid(
+      options.file,
+      own.map(({ path, message }) => ({ line: lineOf(path), message: `${nameOf(path)} ${message}`.trim() })),
+    )
   }
-  return parsed.data.pools.map(
+  const pools = parsed.data?.pools ?? z.array(poolSchema).parse(listOf(value).filter((_, i) => !others.has(i)))
+  return pools.map(
     ({ queue, blobs, cloud, region, models, quantization, costPerGpuHour, gpus, maxReplicas, ...rest }) => ({
       ...rest,
       queueUrl: queue,
@@ -79,12 +74,41 @@ export function checkQueueUrl(url: string): void {
   throw new ForebayError('config_invalid', `is no queue URL: it must start with one of ${queueSchemes.join(', ')}`)
 }
 
+/** The value with `${NAME}` in its texts replaced; a name that is not set is a fault. */
+function fillIn(
+  value: unknown,
+  to: { env: Parameters<typeof parsePools>[0]['env']; faults: Fault[] },
+  path: Path,
+): unknown {
+  if (Array.isArray(value)) return value.map((item, i) => fillIn(item, to, [...path, i]))
+  if (typeof value === 'object' && value !== null) {
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, fillIn(item, to, [...path, key])]))
+  }
+  if (typeof value !== 'string') return value
+  return value.replace(/\$\{(\w+)\}/g, (whole, name: string) => {
+    const found = to.env[name]
+    if (!found) to.faults.push({ path, message: `needs ${name}, which is not set in the environment` })
+    return found || whole
+  })
+}
+
+/** The indices of the pools other than `only`; none when that is not among them. */
+function otherPools(value: unknown, only: string | undefined): Set<PropertyKey | undefined> {
+  const names = listOf(value).map((pool) => field(pool, 'name'))
+  if (only === undefined || !names.includes(only)) return new Set()
+  return new Set(names.flatMap((name, i) => (name === only ? [] : [i])))
+}
+
+function listOf(value: unknown): unknown[] {
+  const pools = field(value, 'pools')
+  return Array.isArray(pools) ? pools : []
+}
+
 /** What the schema cannot say, looked for also in a file that it refuses. */
 function contradictions(value: unknown): Fault[] {
   const faults: Fault[] = []
-  const pools = field(value, 'pools')
   const seen = new Map<unknown, number>()
-  for (const [i, pool] of (Array.isArray(pools) ? pools : []).entries()) {
+  for (const [i, pool] of listOf(value).entries()) {
     const at = (key: string, message: string) => faults.push({ path: ['pools', i, key], message })
     const [name, min, max] = ['name', 'minReplicas', 'maxReplicas'].map((key) => field(pool, key))
     const first = seen.get(name)
@@ -147,7 +171,7 @@ function nameOf(path: Path): string {
   )
 }
 
-function invalid(file: string, faults: readonly { line: number | undefined; message: string }[]): ForebayError {
+function invalid(file: string, faults: readonly { line?: number | undefined; message: string }[]): ForebayError {
   const sorted = [...faults].sort((a, b) => (a.line ?? 0) - (b.line ?? 0))
   const list = sorted.map(({ line, message }) => `  ${line === undefined ? '' : `line ${line}: `}${message}`)
   return new ForebayError(

@@ -5,7 +5,8 @@ const name = (what: string) =>
   z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, `must be ${what} of lower-case letters, digits and dashes`)
 const replicas = z.number().int('must be a whole number').min(0, 'must not be negative')
 
-const poolSchema = z
+/** One pool of the file. */
+export const poolSchema = z
   .strictObject({
     name: name('a name').describe('What workers are told in FOREBAY_POOL'),
     queue: text.describe(

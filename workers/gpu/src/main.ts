@@ -15,7 +15,7 @@ await runProcess({
   async start() {
     const clock = systemClock
     const registry = makeRegistry()
-    const set = await loadPools({ config, env: process.env, queueUrlDefault: config.databaseUrl })
+    const set = await loadPools({ config, env: process.env, queueUrlDefault: config.databaseUrl, only: config.pool })
     const pool = poolNamed(set, config.pool)
     const queues = await openQueues({ url: pool.queueUrl, clock, logger, leaseMs: config.queueLeaseMs })
     const bus = openReplyBus({ url: required(config, 'redisUrl', 'a worker of its own'), logger })

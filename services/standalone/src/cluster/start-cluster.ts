@@ -80,7 +80,6 @@ export async function startCluster(options: {
     await db.stop()
 
     const queueUrl = config.queueUrl ?? redisUrl
-    const { pools } = await loadPools({ config, env, queueUrlDefault: queueUrl })
     const common = {
       ...env,
       DATABASE_URL: databaseUrl,
@@ -90,6 +89,7 @@ export async function startCluster(options: {
       FOREBAY_ENGINE_URL: engine.url,
       FOREBAY_OPS_PORT: '0',
     }
+    const { pools } = await loadPools({ config, env: common, queueUrlDefault: queueUrl })
     const urls: string[] = []
     for (const [role, count] of Object.entries(replicas) as [keyof Replicas, number][]) {
       // So many workers of every pool.
