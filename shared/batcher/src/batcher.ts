@@ -1,4 +1,5 @@
 import { type Lane, lanes, type Usage } from '@forebay/contracts'
+import { makeBusyTime } from './busy-time.ts'
 import { makeEngineSeats, type SeatBounds } from './engine-seats.ts'
 import { floorOf, seatsLeftToOthers } from './lane-shares.ts'
 import { makeLatencyRule, type StepOutlook } from './latency-rule.ts'
@@ -21,8 +22,6 @@ const lookMax = 256
 const lookFewMax = 32
 // Without live requests about: prompt tokens sent at once, beyond which shorter prompts are preferred.
 const prefillMixTokens = 8_192
-// Prompt tokens outstanding that explain why requests wait inside the engine.
-const prefillingTokens = 1_024
 // A lane below its floor gets a request in so often, whatever the latency.
 const floorEveryMs = 500
 
@@ -113,7 +112,7 @@ export function makeBatcher(options: BatcherOptions): Batcher {
   const leaders = new Map<string, string>()
   const floorMs: PerLane = { realtime: 0, standard: 0, batch: 0 }
   let sample: EngineSample | undefined
-  let wasIdle = true
+  const busy = makeBusyTime()
   let nextMs: number | undefined
 
   const waiting = (): PerLane => ({
@@ -250,6 +249,7 @@ export function makeBatcher(options: BatcherOptions): Batcher {
       lastTokenMs: undefined,
       leaving: false,
     })
+    busy.note(nowMs, true)
     if (isLow) floorMs[request.lane] = nowMs
     return request
   }
@@ -337,7 +337,7 @@ export function makeBatcher(options: BatcherOptions): Batcher {
       const entry = running.remove(id)
       if (!entry) return
       pace.remove(id)
-      if (sumOf(count) === 0) wasIdle = true
+      busy.note(nowMs, sumOf(count) > 0)
       if (entry.suspicion > 0) suspects.ended(entry.suspicion)
       if (entry.request.lane === 'realtime') noteLive(nowMs)
       if (!usage) return
@@ -376,11 +376,11 @@ export function makeBatcher(options: BatcherOptions): Batcher {
       seats.observe(next, {
         inFlight: sumOf(count),
         live: live.isRecent(next.atMs),
-        prefilling: pace.now + pace.next > prefillingTokens,
+        prefilling: pace.requests,
       })
-      const window = before && !wasIdle ? windowBetween(before, next) : undefined
+      const busyMs = busy.take(next.atMs)
+      const window = before ? windowBetween(before, next, busyMs) : undefined
       if (window) cost.observe(window)
-      wasIdle = sumOf(count) === 0
     },
     setSeats: (bounds) => seats.setBounds(bounds),
     nextDueMs(nowMs) {

@@ -7,8 +7,11 @@ export interface EngineSeats {
   readonly liveCeiling: number
   /** No batch work before this time: the engine said that it has too much. */
   readonly blockedUntilMs: number
-  /** `inFlight`: requests at the engine; `live`: live requests are about; `prefilling`: prompts should be under way. */
-  observe(sample: EngineSample, now: { inFlight: number; live: boolean; prefilling: boolean }): void
+  /**
+   * `inFlight`: requests at the engine; `live`: live requests are about; `prefilling`: those
+   * whose prompts should be under way.
+   */
+  observe(sample: EngineSample, now: { inFlight: number; live: boolean; prefilling: number }): void
   /** The engine refused a request: 429 or 503. */
   refused(nowMs: number, retryAfterMs: number | undefined): void
   /** A request ended well: an engine without metrics earns seats back by these. */
@@ -26,15 +29,22 @@ const refusedShare = 0.7
 const pauseMs = 1_000
 // A few waiting are only on their way into the next step.
 const waitingMax = 4
+const sameShare = 0.005
+// So long it is believed how many seats the engine has; then it is tried anew.
+const believedMs = 60_000
+// Without live requests, a little in hand keeps every seat filled.
+const spareShare = 1.25
 
 /** Begins at `start`. */
 export function makeEngineSeats(bounds: SeatBounds): EngineSeats {
   let { max, start } = bounds
   let ceiling = start
   let blockedUntilMs = 0
-  let last: EngineSample | undefined
+  let last: { sample: EngineSample; full: boolean } | undefined
   /** Doubling until the engine first showed a limit. */
   let eager = true
+  /** How many ran when it took no more. */
+  let found: { seats: number; atMs: number } | undefined
   let refusedMs = Number.NEGATIVE_INFINITY
   return {
     get ceiling() {
@@ -48,26 +58,25 @@ export function makeEngineSeats(bounds: SeatBounds): EngineSeats {
     },
     observe(sample, { inFlight, live, prefilling }) {
       const before = last
-      last = sample
+      const roomy = (sample.kvUsage ?? 0) < 0.9
+      // More wait than can be on their way into a step: all of its seats are taken.
+      const full = roomy && sample.waiting > prefilling + 2
+      last = { sample, full }
       if (!before || max <= start) return
-      const preempted = sample.preemptions > before.preemptions
-      // It has work waiting and takes none of it: all of its seats are taken.
-      const full =
-        !prefilling &&
-        sample.waiting > waitingMax &&
-        before.waiting > waitingMax &&
-        sample.running <= before.running * 1.02
-      if (preempted) {
+      // And as many run as before: it is not on its way up.
+      if (full && before.full && Math.abs(sample.running - before.sample.running) <= sample.running * sameShare) {
+        found = { seats: sample.running, atMs: sample.atMs }
+        eager = false
+      }
+      if (found && sample.atMs - found.atMs > believedMs) found = undefined
+      if (sample.preemptions > before.sample.preemptions) {
         ceiling = Math.max(start, Math.min(ceiling, inFlight) * 0.95)
         eager = false
-      } else if (full) {
-        // A little in hand keeps its seats filled; beside live requests not even that, for it is they who would wait.
-        const spare = live ? 1 : 1.25
-        ceiling = Math.max(start / 4, Math.min(ceiling, sample.running * spare + waitingMax))
-        eager = false
-      } else if (inFlight >= 0.9 * ceiling && sample.waiting <= waitingMax && (sample.kvUsage ?? 0) < 0.9) {
+      } else if (inFlight >= 0.9 * ceiling && sample.waiting <= waitingMax && roomy) {
         ceiling = Math.min(max, eager ? ceiling * 2 : ceiling * 1.1 + 1)
       }
+      // Beside live requests nothing is in hand: it is they who would wait behind it.
+      if (found) ceiling = Math.min(ceiling, live ? found.seats : found.seats * spareShare + waitingMax)
     },
     refused(nowMs, retryAfterMs) {
       blockedUntilMs = Math.max(blockedUntilMs, nowMs + (retryAfterMs ?? pauseMs))
@@ -86,6 +95,7 @@ export function makeEngineSeats(bounds: SeatBounds): EngineSeats {
       start = next.start
       ceiling = start
       eager = true
+      found = undefined
     },
   }
 }

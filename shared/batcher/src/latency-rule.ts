@@ -43,8 +43,9 @@ const allowanceShare = 0.0035
 const allowanceMax = 2
 // How far one observation moves a share, as a power of e. Live tokens are far more numerous than first tokens.
 const gains = { ttft: 0.06, interToken: 0.002 } as const
-// Without an objective: times as long as on an engine that does nothing else.
+// Without an objective: three times what an engine that does nothing else takes, and at least what nobody notices.
 const stretch = 3
+const unnoticedMs = 100
 const learnt = 0.05
 const kept = 0.998
 // A step may use so much of the objective, for free, while few live requests come.
@@ -66,7 +67,8 @@ export function makeLatencyRule(options: { objective: Objective; cost: StepCost;
   let spread = 100
 
   const ownTokens = () => meanPrompt + spread
-  const objectiveMs = () => objective.ttftP99Ms ?? stretch * (cost.stepMs(1, 0) + cost.stepMs(1, ownTokens()))
+  const objectiveMs = () =>
+    objective.ttftP99Ms ?? Math.max(unnoticedMs, stretch * (cost.stepMs(1, 0) + cost.stepMs(1, ownTokens())))
   /** What is left of the step under way. */
   const restMs = ({ nowMs, requests }: StepOutlook) => {
     const underWayMs = cost.stepMs(requests, pace.now)

@@ -8,6 +8,8 @@ export interface PrefillPace {
   readonly now: number
   /** Prompt tokens sent too late for that. */
   readonly next: number
+  /** Requests whose prompts those are. */
+  readonly requests: number
   /** When the step under way began; negative infinity before a step was seen. */
   readonly stepBeganMs: number
   /** `untilMs`: when it is over at the latest; undefined for a request whose first token will be seen. */
@@ -55,6 +57,9 @@ export function makePrefillPace(): PrefillPace {
     },
     get next() {
       return next
+    },
+    get requests() {
+      return entries.size
     },
     get stepBeganMs() {
       return stepBeganMs

@@ -22,12 +22,12 @@ export interface StepCost {
 
 // Brings the three features to about the same size.
 const scale = [1, 100, 500] as const
-// Before anything was seen: a slow engine, so that little is let in until it has shown what it can do.
-const prior = [10, 4, 20] as const
+// Before anything was seen: a fast engine, so that enough is let in to find out.
+const prior = [8, 2, 5] as const
 const priorWeight = 0.05
 const decay = 0.98
 
-/** Learns the three by least squares over the last half minute or so, drawn weakly to a slow engine. */
+/** Learns the three by least squares over the last half minute or so, drawn weakly to a fast engine. */
 export function makeStepCost(): StepCost {
   // Upper triangle of the normal equations, and their right side.
   const m = [0, 0, 0, 0, 0, 0]
@@ -72,16 +72,17 @@ function solve(m: readonly number[], r: readonly number[]): number[] {
   return fit.map((value, i) => Math.max((prior[i] ?? 0) / 1000, value / determinant))
 }
 
-/** The window between two samples; undefined when too little ran in it to tell. */
-export function windowBetween(before: EngineSample, after: EngineSample): StepWindow | undefined {
+/** The window between two samples, `busyMs` of which the engine had work; undefined when too little ran to tell. */
+export function windowBetween(before: EngineSample, after: EngineSample, busyMs: number): StepWindow | undefined {
   const generated = after.generationTokens - before.generationTokens
-  const meanRunning = (before.running + after.running) / 2
-  const steps =
-    after.steps !== null && before.steps !== null ? after.steps - before.steps : generated / Math.max(1, meanRunning)
-  if (steps < 4 || generated <= 0 || before.running === 0 || after.running === 0) return undefined
+  const running = Math.max(1, (before.running + after.running) / 2)
+  const told = after.steps !== null && before.steps !== null ? after.steps - before.steps : undefined
+  // Each running request gains a token a step; of an engine that was idle in between, that cannot be used.
+  const steps = told ?? (before.running > 0 && after.running > 0 ? generated / running : 0)
+  if (steps < 4 || generated <= 0) return undefined
   const cached = Math.max(0, after.cachedTokens - before.cachedTokens)
   return {
-    stepMs: (after.atMs - before.atMs) / steps,
+    stepMs: busyMs / steps,
     running: generated / steps,
     prefillTokens: Math.max(0, after.promptTokens - before.promptTokens - cached) / steps,
   }

@@ -160,7 +160,7 @@ export const settings = {
   ttftP99Ms: setting(
     'FOREBAY_TTFT_P99_MS',
     whole(1, 600_000).optional(),
-    'time to the first token that 99 of 100 live requests are to keep within at the worker, whatever batch work runs beside them; three times that of an idle engine when not set',
+    'time to the first token that 99 of 100 live requests are to keep within at the worker, whatever batch work runs beside them; three times that of an idle engine, and at least 100, when not set',
   ),
   interTokenP99Ms: setting(
     'FOREBAY_INTER_TOKEN_P99_MS',

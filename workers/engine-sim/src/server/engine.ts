@@ -17,6 +17,7 @@ export interface Engine {
   readonly preemptions: number
   readonly prefixCacheQueries: number
   readonly prefixCacheHits: number
+  readonly steps: number
   /** A wedged engine accepts work and makes no progress. */
   wedged: boolean
   /** Queues work that fits `maxModelLen`. Progress may be reported before this returns. */

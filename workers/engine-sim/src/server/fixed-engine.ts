@@ -13,6 +13,7 @@ export class FixedEngine implements Engine {
   readonly preemptions = 0
   readonly prefixCacheQueries = 0
   readonly prefixCacheHits = 0
+  readonly steps = 0
   readonly #clock: Clock
   readonly #answerMs: number
   readonly #seats: number

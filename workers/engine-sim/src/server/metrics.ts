@@ -80,6 +80,8 @@ export function renderMetrics(metrics: SimMetrics, engine: Engine, settings: Set
   counter('prefix_cache_hits', engine.prefixCacheHits)
   counter('num_preemptions', engine.preemptions)
   counter('prompt_tokens', metrics.promptTokens)
+  // Of vLLM's histogram of tokens per step the count alone: how many steps there were.
+  lines.push(`vllm:iteration_tokens_total_count{${labels}} ${engine.steps}`)
   counter('prompt_tokens_cached', metrics.cachedTokens)
   counter('generation_tokens', metrics.generationTokens)
   counter('admission_rejections', metrics.rejected, ',reason="max_num_queued_reqs"')

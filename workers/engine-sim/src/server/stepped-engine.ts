@@ -56,6 +56,10 @@ export class SteppedEngine implements Engine {
     return this.#model.counters.prefixCacheHits
   }
 
+  get steps(): number {
+    return this.#model.counters.steps
+  }
+
   get wedged(): boolean {
     return this.#wedged
   }
