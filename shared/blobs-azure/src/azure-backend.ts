@@ -33,12 +33,10 @@ export function makeAzureBackend(options: { client: ContainerClient; account: st
     startUpload: async (key) => startBlocks({ blob: client.getBlockBlobClient(key), call }),
     open: async (key, range) => {
       const { readableStreamBody: body, metadata } = await call((abortSignal) =>
-        client
-          .getBlockBlobClient(key)
-          .download(range?.start ?? 0, range ? range.end - range.start : undefined, {
-            maxRetryRequests: 3,
-            abortSignal,
-          }),
+        client.getBlockBlobClient(key).download(range?.start ?? 0, range ? range.end - range.start : undefined, {
+          maxRetryRequests: 3,
+          abortSignal,
+        }),
       )
       if (!(body instanceof Readable)) throw new Error(`Azure sent no body for '${key}'.`)
       if (isDiscarded(metadata)) {
