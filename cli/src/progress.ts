@@ -29,7 +29,8 @@ function startBar(out: Output, label: string, show: (value: number) => string): 
     format: `${label} {bar} {percentage}% {shown} {note}`,
     barCompleteChar: '█',
     barIncompleteChar: '░',
-    barsize: 30,
+    // What the line says beside the bar is worth more than the bar.
+    barsize: Math.max(8, Math.min(30, (out.stderr.columns ?? 80) - label.length - 36)),
     stream: out.stderr,
     hideCursor: true,
     clearOnComplete: true,

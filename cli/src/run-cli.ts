@@ -9,6 +9,7 @@ import { addKeysCommands } from './commands/keys.ts'
 import { addModelsCommand } from './commands/models.ts'
 import { addPoolsCommands } from './commands/pools.ts'
 import { addSetupCommands } from './commands/setup.ts'
+import { addSimulateCommand } from './commands/simulate.ts'
 import { addUsageCommand } from './commands/usage.ts'
 import { addWebhooksCommands } from './commands/webhooks.ts'
 import type { Surroundings } from './context.ts'
@@ -74,6 +75,7 @@ function makeProgram(cli: Cli): Command {
   addUsageCommand(program, cli)
   addModelsCommand(program, cli)
   addPoolsCommands(program, cli)
+  addSimulateCommand(program, cli)
   addSetupCommands(program, cli)
   return program
 }

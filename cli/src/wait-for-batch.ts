@@ -32,7 +32,7 @@ export async function waitForBatch(context: Context, batch: Batch, options: { sh
   const { status, request_counts: counts } = seen.batch
   if (options.show || out.json) out.data(seen.batch, () => describeBatch(seen.batch))
   for (const line of describeErrors(seen.batch)) out.note(line)
-  const failed = counts.failed > 0 ? `, ${counts.failed} of them failed` : ''
+  const failed = counts.failed > 0 ? `, ${counts.failed.toLocaleString('en-US')} of them failed` : ''
   out.note(`${batch.id} ${status}: ${count(counts.completed + counts.failed, 'request')} done${failed}.`)
   for (const line of nextSteps(seen.batch)) out.note(line)
   return exitCodeOf(seen.batch)

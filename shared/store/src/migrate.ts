@@ -15,7 +15,7 @@ export async function migrate(options: { url: string }): Promise<string[]> {
   await client.connect().catch((err: unknown) => {
     const { protocol, host, pathname } = new URL(options.url)
     const text = `The database at ${protocol}//${host}${pathname} cannot be opened: ${describeError(err)}. Start it, or name another with DATABASE_URL.`
-    throw new ForebayError('unavailable', text, { cause: err })
+    throw new ForebayError('unavailable', text)
   })
   try {
     await client.query('SELECT pg_advisory_lock($1)', [lockKey])
