@@ -44,7 +44,9 @@ export async function planClaimed(
   }
   const planKey = blobKeys.plan(batch.tenantId, batch.id)
   await blobs.put(planKey, outcome.plan)
-  const pool = poolsOf(outcome.model).sort()[0] ?? ''
+  const { residency } = batch
+  const may = (name: string) => residency === null || options.pools.spec(name)?.residency.includes(residency)
+  const pool = poolsOf(outcome.model).filter(may).sort()[0] ?? null
   const stored = await db.tx((tx) => storePlan(tx, { batchId: batch.id, owner, pool, outcome }))
   if (!stored) {
     logger.info({ batchId: batch.id }, 'plan dropped: the batch moved on meanwhile')

@@ -7,7 +7,7 @@ import type { PlanOutcome } from './plan-batch.ts'
  */
 export async function storePlan(
   tx: Queryable,
-  options: { batchId: string; owner: string; pool: string; outcome: Extract<PlanOutcome, { valid: true }> },
+  options: { batchId: string; owner: string; pool: string | null; outcome: Extract<PlanOutcome, { valid: true }> },
 ): Promise<boolean> {
   const { batchId, outcome } = options
   const moved = await tx.query(
