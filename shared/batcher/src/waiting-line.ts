@@ -16,7 +16,12 @@ interface Order {
   add(request: BatcherRequest): void
   /** Shows those for which `live` holds to `show` until it answers true, forgetting dead ones on the way. */
   visit(live: (request: BatcherRequest) => boolean, show: (request: BatcherRequest) => boolean): void
+  /** Forgets all: none is live any more. */
+  clear(): void
 }
+
+// So many dead ones at a group's head are worth moving the others up.
+const deadMax = 64
 
 /** Prefix groups back to back in order of arrival, and within a group the order of arrival: the plan's order. */
 export function makeGroupedLine(): WaitingLine {
@@ -30,6 +35,11 @@ export function makeGroupedLine(): WaitingLine {
     },
     visit(live, show) {
       for (const [key, group] of groups) {
+        // A group may live as long as its batch, so what left it must not stay in memory.
+        if (group.head >= deadMax && group.head * 2 >= group.requests.length) {
+          group.requests = group.requests.slice(group.head)
+          group.head = 0
+        }
         let atHead = true
         for (let i = group.head; i < group.requests.length; i++) {
           const request = group.requests[i]
@@ -41,6 +51,7 @@ export function makeGroupedLine(): WaitingLine {
         if (atHead) groups.delete(key)
       }
     },
+    clear: () => groups.clear(),
   })
 }
 
@@ -65,6 +76,9 @@ export function makeDeadlineLine(): WaitingLine {
     visit(live, show) {
       while (requests[0] && !live(requests[0])) requests.shift()
       for (const request of requests) if (live(request) && show(request)) return
+    },
+    clear() {
+      requests.length = 0
     },
   })
 }
@@ -103,6 +117,13 @@ function makeLine(order: Order): WaitingLine {
       order.visit((request) => isLive(request) && !isFirst?.has(request), show)
       return found
     },
-    remove: (id) => live.delete(id),
+    remove(id) {
+      const was = live.delete(id)
+      if (was && live.size === 0) {
+        order.clear()
+        front = []
+      }
+      return was
+    },
   }
 }
