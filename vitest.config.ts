@@ -5,8 +5,9 @@ const globalSetup = ['test/support/src/global-setup.ts']
 /** Three projects: `unit` beside the sources, `boundaries` over the whole tree, `e2e` and `faults` with real processes. */
 export default defineConfig({
   test: {
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
+    // Generous: a busy machine is slow, and what hangs is told by `eventually` long before.
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     projects: [
       { extends: true, test: { name: 'unit', include: ['{shared,services,workers,cli}/**/*.test.ts'], globalSetup } },
       { extends: true, test: { name: 'boundaries', include: ['test/boundaries/**/*.test.ts'] } },

@@ -1,12 +1,12 @@
 /**
  * Calls `fn` until it returns something truthy without throwing, and answers that. Rejects after `timeoutMs` (default
- * 10 s) with `what` was awaited and the last thing that was wrong.
+ * 30 s) with `what` was awaited and the last thing that was wrong.
  */
 export async function eventually<T>(
   fn: () => T | Promise<T>,
   options: { timeoutMs?: number; what: string },
 ): Promise<NonNullable<T>> {
-  const timeoutMs = options.timeoutMs ?? 10_000
+  const timeoutMs = options.timeoutMs ?? 30_000
   const deadline = Date.now() + timeoutMs
   for (let waitMs = 5; ; waitMs = Math.min(100, waitMs * 1.5)) {
     let cause: unknown
