@@ -1,6 +1,6 @@
 import { ServiceBusClient } from '@azure/service-bus'
 import { type ServicebusEmulator, startServicebusEmulator } from '@forebay/emulators'
-import { silentLogger, systemClock } from '@forebay/kernel'
+import { ManualClock, silentLogger, systemClock } from '@forebay/kernel'
 import { JobReceiver, makeJsonCodec } from '@forebay/queue-core'
 import type { QueueProvider } from '@forebay/queue-port'
 import { eventually, freePort } from '@forebay/test-support'
@@ -146,6 +146,30 @@ describe('queue driver Service Bus alone', () => {
   ])('refuses the URL %s and shows a right one', async (url, fault) => {
     await expect(open(url)).rejects.toMatchObject({ code: 'config_invalid', message: expect.stringContaining(fault) })
     await expect(open(url)).rejects.toThrow('servicebus://my-namespace/forebay')
+  })
+
+  it('leaves a delay of any length to Service Bus', async () => {
+    const clock = new ManualClock()
+    const slow = await startServicebusEmulator({ clock })
+    const own = await makeServicebusProvider({ url: slow.url, clock, logger: silentLogger, leaseMs: 60_000 })
+    onTestFinished(async () => {
+      await Promise.all([own.close(), clock.advance(10_000)])
+      await slow.stop()
+    })
+    const queue = own.queue('slow')
+    await queue.ensure()
+    const look = async () => {
+      const [lease] = await queue.receive({ max: 1, waitMs: 0, leaseMs: 60_000 })
+      return lease && `${lease.id} ${lease.attempt}`
+    }
+    await queue.send([{ id: 'later', body, delayMs: 30 * 24 * 3_600_000 }])
+    await clock.advance(30 * 24 * 3_600_000 - 1)
+    expect(await look()).toBe(undefined)
+    expect(await queue.depth()).toMatchObject({ visible: 0, inFlight: 0, delayed: 1, dead: 0 })
+    await clock.advance(1)
+    expect(await look()).toBe('later 1')
+    await clock.advance(60_000)
+    expect(await look()).toBe('later 2')
   })
 
   it('refuses a name that Service Bus would not take', () => {

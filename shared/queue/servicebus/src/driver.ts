@@ -73,7 +73,7 @@ export class ServicebusQueue implements QueueDriver {
     this.#client = options.client
     this.#admin = options.admin
     this.#clock = options.clock
-    this.#leaseMs = options.leaseMs
+    this.#leaseMs = Math.min(options.leaseMs, capabilities.leaseMsMax)
     this.#book = new LeaseBook(options)
     this.#polls = new OpenPolls({ clock: options.clock, giveBack: (leases) => this.#abandon(leases) })
     this.#receivers = new ReceiverPool({ open: () => this.#client.createReceiver(this.#entity, receiverSettings) })
@@ -119,14 +119,15 @@ export class ServicebusQueue implements QueueDriver {
     })
   }
 
+  /** Every lease has the length that `ensure` saw to, whatever is asked. */
   async receive(options: { max: number; waitMs: number; leaseMs: number; signal?: AbortSignal }) {
     const max = Math.min(options.max, receiveMax)
-    const { leaseMs } = options
+    const leaseMs = this.#leaseMs
     const signal = AbortSignal.any([this.#closing.signal, ...(options.signal ? [options.signal] : [])])
     const deadline = this.#clock.now() + options.waitMs
     while (max > 0 && !signal.aborted) {
       const pollMs = Math.min(pollMsMax, Math.max(pollMsMin, deadline - this.#clock.now()))
-      const start = () => this.#poll(max, pollMs, leaseMs)
+      const start = () => this.#poll(max, pollMs)
       const leases = await this.#polls.wait({ max, leaseMs, waitMs: pollMs + pollSlackMs, signal, start })
       if (leases.length > 0 || this.#clock.now() >= deadline) return leases
     }
@@ -157,10 +158,10 @@ export class ServicebusQueue implements QueueDriver {
     })
   }
 
-  async extend(lease: Lease, leaseMs: number): Promise<number> {
+  async extend(lease: Lease, _leaseMs: number): Promise<number> {
     const from = this.#clock.now()
     await this.#withHeld(lease, ({ message, receiver }) => receiver.renewMessageLock(message))
-    return this.#book.extend(lease, from, leaseMs)
+    return this.#book.extend(lease, from, this.#leaseMs)
   }
 
   async deadLetter(lease: Lease, reason: { code: string; detail?: string }): Promise<void> {
@@ -209,9 +210,9 @@ export class ServicebusQueue implements QueueDriver {
     await this.#sender?.close()
   }
 
-  async #poll(max: number, pollMs: number, leaseMs: number): Promise<readonly Lease[]> {
+  async #poll(max: number, pollMs: number): Promise<readonly Lease[]> {
     const received = await this.#call(() => this.#receivers.receive(max, pollMs))
-    const leaseUntil = this.#clock.now() + leaseMs
+    const leaseUntil = this.#clock.now() + this.#leaseMs
     return received.map((each) => this.#book.hold(unpack(each.message, leaseUntil), each))
   }
 
