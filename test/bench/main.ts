@@ -21,6 +21,10 @@ const benches: Record<string, { about: string; load: () => Promise<Bench> }> = {
     about: 'requests a second with an instant engine, against a bare loop and plain BullMQ [--requests 20000]',
     load: async () => (await import('./pipeline.ts')).run,
   },
+  isolation: {
+    about: 'live latency held beside a batch, on simulated time, against constant caps [--seconds 400] [--lines 20000]',
+    load: async () => (await import('./isolation.ts')).run,
+  },
 }
 
 async function main(): Promise<void> {
@@ -38,10 +42,25 @@ async function main(): Promise<void> {
 }
 
 function show(key: string, value: unknown): void {
-  if (typeof value === 'object' && value !== null) {
+  if (!isObject(value)) {
+    process.stdout.write(`${key}: ${value}\n`)
+    return
+  }
+  const entries = Object.entries(value)
+  if (Array.isArray(value) || !entries.some(([, each]) => isObject(each))) {
     process.stdout.write(`${key}\n`)
-    console.table(value)
-  } else process.stdout.write(`${key}: ${value}\n`)
+    console.table(Array.isArray(value) ? value.map(flat) : value)
+  } else for (const [name, each] of entries) show(`${key}.${name}`, each)
+}
+
+// A table has no place for an object within a row.
+function flat(row: unknown): unknown {
+  if (!isObject(row)) return row
+  return Object.fromEntries(Object.entries(row).filter(([, value]) => !isObject(value)))
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
 }
 
 main().catch((err: unknown) => {

@@ -25,6 +25,7 @@ export interface FormOverhead {
 
 const addedP99MsMax = 25
 const engineMs = 40
+const warmUpRequests = 4000
 
 /**
  * Measures what gateway, queue and worker add to a live request whose answer takes the engine 40 ms: the same Poisson
@@ -40,6 +41,7 @@ export async function run(args: readonly string[]): Promise<Partial<FormOverhead
       turns: { type: 'string', default: '2' },
       profile: { type: 'string' },
       form: { type: 'string', default: 'both' },
+      'rate-max': { type: 'string', default: '4000' },
     },
   })
   const rates = values.rates.split(',').map(Number)
@@ -53,7 +55,7 @@ export async function run(args: readonly string[]): Promise<Partial<FormOverhead
   const load = startLoad()
   try {
     const engine = keep(await startEngine(['--fixed-ms', `${engineMs}`], env))
-    const options = { load, engine, rates, seconds, turns }
+    const options = { load, engine, rates, rateMax: Number(values['rate-max']), seconds, turns }
     const where = { engineUrl: engine.url, env }
     const onRedis = values.form === 'embedded' ? {} : await measured(await startOnRedis(where), options)
     const embedded = values.form === 'redis' ? {} : { embedded: await measured(await startEmbedded(where), options) }
@@ -68,6 +70,7 @@ interface MeasureOptions {
   load: Helper<LoadTask, LoadResult>
   engine: { url: string; model: string }
   rates: readonly number[]
+  rateMax: number
   seconds: number
   turns: number
 }
@@ -75,13 +78,19 @@ interface MeasureOptions {
 async function measured(target: Target, options: MeasureOptions): Promise<FormOverhead> {
   const { rates, seconds } = options
   try {
-    await measure(target, { ...options, turns: 1, rate: 100, seed: 1 })
+    // Until code is compiled, a request costs several times as much.
+    const { load, engine } = options
+    const workload = { model: engine.model, requests: warmUpRequests, promptWords: 20, maxTokens: 16, seed: 1 }
+    for (const { url, apiKey } of [{ ...engine, apiKey: '' }, target]) {
+      await load.run({ kind: 'closed', concurrency: 32, url, apiKey, workload })
+    }
     const points: OverheadPoint[] = []
     for (const rate of rates) points.push(await measure(target, { ...options, rate, seed: rate }))
     // Beyond the rates asked for, a quarter more each time, while the bound holds.
     let last = points.at(-1)
     while (last && isGood(last)) {
       const rate = Math.round(last.ratePerSecond * 1.25)
+      if (rate > options.rateMax) break
       last = await measure(target, { ...options, rate, seed: rate, seconds: Math.min(seconds, 4) })
       points.push(last)
     }

@@ -44,8 +44,8 @@ export async function run(args: readonly string[]): Promise<SaturationResult> {
       speed: { type: 'string', default: '4' },
       seats: { type: 'string', default: '256' },
       concurrency: { type: 'string', default: '256,288,384' },
-      /** Forebay's own settings as they come, instead of those for an engine that serves batches only. */
-      defaults: { type: 'boolean', default: false },
+      /** Seats set by hand for an engine that serves batches only, instead of Forebay's defaults. */
+      tuned: { type: 'boolean', default: false },
       profile: { type: 'string' },
     },
   })
@@ -53,7 +53,7 @@ export async function run(args: readonly string[]): Promise<SaturationResult> {
   const sweep = values.concurrency.split(',').map(Number)
   const engineArgs = ['--profile', profile, '--speed', `${speed}`, '--max-num-seqs', `${seats}`]
   const forBatches = { FOREBAY_REALTIME_SEATS: '0', FOREBAY_ENGINE_IN_FLIGHT: `${Math.round(seats * 1.125)}` }
-  const env = environment({ profileDir: values.profile, settings: values.defaults ? {} : forBatches })
+  const env = environment({ profileDir: values.profile, settings: values.tuned ? forBatches : {} })
   const engine = await startEngine(engineArgs, env)
   const target = await startOnRedis({ engineUrl: engine.url, env })
   const load = startLoad()
