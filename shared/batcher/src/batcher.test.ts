@@ -259,3 +259,40 @@ it('takes a waiting request out wherever it waits', () => {
   expect(batcher.remove('unknown')).toBe(false)
   expect(batcher.admit(1_000)).toEqual([])
 })
+
+it('lets the first of a prefix group go ahead, and the others once its prompt should be cached', () => {
+  const batcher = makeBatcher({ seats: fixed(10) })
+  const group = fill(batcher, 3, { prefixGroup: 7 })
+  const [other] = fill(batcher, 1)
+  expect(ids(batcher.admit(0))).toEqual([group[0]?.id, other?.id])
+  const dueMs = batcher.nextDueMs(0) ?? 0
+  expect(dueMs).toBeGreaterThan(0)
+  expect(ids(batcher.admit(dueMs))).toContain(group[1]?.id)
+})
+
+it('counts a prompt that is found cached as little work', () => {
+  const batcher = makeBatcher({ seats: fixed(1) })
+  const followers = fill(batcher, 10, { prefixGroup: 7 })
+  for (const r of followers) {
+    batcher.admit(0)
+    batcher.finished(r.id, { ...usage(100, 10), cachedTokens: 80 }, 0)
+  }
+  expect(batcher.estimate(request({ prefixGroup: 7 })).freshTokens).toBeLessThan(60)
+  expect(batcher.estimate(request()).freshTokens).toBe(100)
+})
+
+it('paces batch prompts beside live requests, and not without them', () => {
+  const admittedBeside = (isLive: boolean) => {
+    const batcher = makeBatcher({ seats: fixed(100), objective: { ttftP99Ms: 60 } })
+    const chat = live()
+    if (isLive) {
+      batcher.add(chat, { nowMs: 0 })
+      batcher.admit(0)
+      batcher.progressed(chat.id, 20)
+    }
+    fill(batcher, 50, { bytes: 8_000, estTokens: 2_100 })
+    return batcher.admit(30).length
+  }
+  expect(admittedBeside(false)).toBe(50)
+  expect(admittedBeside(true)).toBeLessThanOrEqual(2)
+})

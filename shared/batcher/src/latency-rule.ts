@@ -55,7 +55,7 @@ const quietShare = 0.9
 export function makeLatencyRule(options: { objective: Objective; cost: StepCost; pace: PrefillPace }): LatencyRule {
   const { cost, objective, pace } = options
   const ttft = makeShare({ start: 0.7, max: 1.25, gain: gains.ttft, lateShare: lateShares.ttft })
-  const interToken = makeShare({ start: 0.9, max: 1.25, gain: gains.interToken, lateShare: lateShares.interToken })
+  const interToken = makeShare({ start: 0.8, max: 1.25, gain: gains.interToken, lateShare: lateShares.interToken })
   let allowance = 0
   /** Late by the allowance: as many as came, and as many as were reckoned, lately. */
   let seen = 0

@@ -30,7 +30,7 @@ export function makeTokenBudget(): TokenBudget {
       last = sample
       if (sample.kvUsage === null) return
       if (preempted || sample.kvUsage > 0.92) scale = Math.min(scaleBounds.max, scale * 1.1)
-      else if (bound && sample.waiting === 0 && sample.kvUsage < 0.6) scale = Math.max(scaleBounds.min, scale * 0.95)
+      else if (bound && sample.waiting === 0 && sample.kvUsage < 0.8) scale = Math.max(scaleBounds.min, scale * 0.95)
     },
   }
 }

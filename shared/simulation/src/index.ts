@@ -1,3 +1,4 @@
+export { readAzureTrace } from './azure-trace.ts'
 export { makeConstantCap } from './constant-cap.ts'
 export type { LaneReport, Percentiles } from './lane-stats.ts'
 export { type Gate, type Simulation, type SimulationReport, simulate } from './simulate.ts'
