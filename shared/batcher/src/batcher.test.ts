@@ -1,6 +1,7 @@
 import type { Usage } from '@forebay/contracts'
 import { expect, it } from 'vitest'
-import { type Batcher, makeBatcher } from './batcher.ts'
+import { makeBatcher } from './batcher.ts'
+import type { Batcher } from './gate.ts'
 import type { BatcherRequest, EngineSample } from './request.ts'
 
 let serial = 0

@@ -1,5 +1,6 @@
-export { type Arrival, type Batcher, type BatcherCounts, type BatcherOptions, makeBatcher } from './batcher.ts'
+export { makeBatcher } from './batcher.ts'
 export type { SeatBounds } from './engine-seats.ts'
+export type { Arrival, Batcher, BatcherCounts, BatcherOptions } from './gate.ts'
 export type { Estimate } from './learned-lengths.ts'
 export { makeLearnedLengths } from './learned-lengths.ts'
 export type { BatcherRequest, EngineSample, Objective, PerLane, Suspicion } from './request.ts'
