@@ -20,7 +20,7 @@ const clock = systemClock
 
 /** The queues of a URL; SQS goes to the driver by hand, so that the test runs it whatever QUEUE_URL takes. */
 export const openUrl = (url: string) => {
-  const options = { url, clock, logger, leaseMs: 3_000 }
+  const options = { url, clock, logger, leaseMs: 5_000 }
   return url.startsWith('sqs:') ? makeSqsProvider(options) : openQueues(options)
 }
 
@@ -58,7 +58,7 @@ export async function startPools(plans: readonly PoolPlan[], settings: Partial<C
   const { key } = await createApiKey(db, { tenantId: 'acme', name: 't', role: 'admin', nowMs: clock.now() })
   const config: Config = {
     ...loadConfig({ PORT: '0', FOREBAY_DRAIN_MS: '500' }).config,
-    ...{ chunkRequests: 8, chunkLeaseMs: 6_000, queueLeaseMs: 3_000, requestsPerMinute: 1_000_000 },
+    ...{ chunkRequests: 8, chunkLeaseMs: 30_000, queueLeaseMs: 5_000, requestsPerMinute: 1_000_000 },
     ...settings,
   }
   const blobs = openFolderBlobs({ root: tempDir() })

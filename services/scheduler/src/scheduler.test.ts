@@ -283,3 +283,29 @@ test('a finalise that is repeated after a crash writes the same files and ends t
   expect([again['output_file_id'], again['error_file_id']]).toEqual([batch['output_file_id'], batch['error_file_id']])
   expect(await eventsOf(id)).toHaveLength(1)
 })
+
+test('a drained pool gives back the chunks that no worker holds; they wait, and go out again when it is used again', async () => {
+  await kit.start(patient)
+  const id = await kit.submit(lines(12))
+  const held = await takeOne()
+  await kit.note(held.job, 'held')
+  const queue = kit.queues.queue('default.batch')
+  await eventually(async () => (await queue.depth()).visible === 2, { what: 'the other chunks' })
+  await kit.db.query(`INSERT INTO pools (name, drained_at) VALUES ('default', now())`)
+  await eventually(async () => (await queue.depth()).visible === 0, { what: 'the chunks to be taken back' })
+  const states = () => kit.db.query('SELECT index, status, attempt FROM chunks ORDER BY index')
+  await eventually(async () => (await states()).filter((chunk) => chunk['status'] === 'planned').length === 2, {
+    what: 'the chunks to be planned again',
+  })
+  expect((await states())[0]).toEqual({ index: 0, status: 'released', attempt: 1 })
+  await kit.record(held.job)
+  await kit.receiver.settle(held, { kind: 'done' })
+  expect(await kit.batch(id)).toMatchObject({
+    waiting_for: "A pool that serves the model 'm': default is drained.",
+    completed: 4,
+  })
+  await kit.db.query('DELETE FROM pools')
+  const { batch, jobs } = await workUntil(id, 'completed')
+  expect(jobs.map((job) => job.id)).toEqual([`${id}.1.2`, `${id}.2.2`])
+  expect(batch).toMatchObject({ completed: 11, failed: 1, waiting_for: null })
+})

@@ -2,11 +2,11 @@ import type { BlobStore } from '@forebay/blobs'
 import type { QueueDriver, QueueProvider } from '@forebay/queue-port'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 
-const askMs = 3_000
+const askMs = 5_000
 const sendMs = 5_000
 const storeMs = 30_000
 
-/** The same queues, their `ensure`, `send` and `depth` through the breaker. Receiving waits by nature, so it goes past it. */
+/** The same queues, their `ensure`, `send` and `depth` through the breaker; `depth` makes a queue that is not there. Receiving waits by nature, so it goes past it. */
 export function guardQueues(provider: QueueProvider, breaker: CircuitBreaker): QueueProvider {
   const guarded = new Map<string, QueueDriver>()
   return {
@@ -20,6 +20,18 @@ export function guardQueues(provider: QueueProvider, breaker: CircuitBreaker): Q
 }
 
 function guardDriver(driver: QueueDriver, breaker: CircuitBreaker): QueueDriver {
+  let there: Promise<void> | undefined
+  // A queue that nobody has made yet is no sign of trouble; one that went missing is made again.
+  const depth = async () => {
+    try {
+      there ??= driver.ensure()
+      await there
+      return await driver.depth()
+    } catch (err) {
+      there = undefined
+      throw err
+    }
+  }
   return {
     name: driver.name,
     capabilities: driver.capabilities,
@@ -29,7 +41,7 @@ function guardDriver(driver: QueueDriver, breaker: CircuitBreaker): QueueDriver 
         patienceMs: sendMs,
         faultOf: (results) => results.flatMap((result) => (result.ok ? [] : [result.error]))[0],
       }),
-    depth: () => breaker.run(() => driver.depth(), { patienceMs: askMs }),
+    depth: () => breaker.run(depth, { patienceMs: askMs }),
     receive: (options) => driver.receive(options),
     ack: (leases) => driver.ack(leases),
     nack: (lease, options) => driver.nack(lease, options),

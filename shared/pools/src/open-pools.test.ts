@@ -4,6 +4,8 @@ import { makeMemoryProvider } from '@forebay/queue-memory'
 import type { QueueProvider } from '@forebay/queue-port'
 import { tempDir } from '@forebay/test-support'
 import { expect, test } from 'vitest'
+import { CircuitBreaker, isBrokerFault } from './circuit-breaker.ts'
+import { guardQueues } from './guard.ts'
 import { openPools } from './open-pools.ts'
 import { parsePools } from './parse-pools.ts'
 import { reportFaults } from './report-faults.ts'
@@ -123,4 +125,24 @@ test('faults at the start are logged with the pool, one by one', async () => {
   expect(told).toEqual([
     expect.objectContaining({ pool: 'c', what: 'queues', reason: expect.stringContaining('gone') }),
   ])
+})
+
+test('a queue that nobody has made yet is made when its depth is asked, and puts its pool in no trouble', async () => {
+  const clock = new ManualClock()
+  const made = new Set<string>()
+  const missing = () => new ForebayError('not_found', 'no such queue')
+  const provider = makeMemoryProvider({ clock })
+  const strict = {
+    queue: (name: string) => {
+      const driver = provider.queue(name)
+      const depth = driver.depth.bind(driver)
+      driver.ensure = async () => void made.add(name)
+      driver.depth = async () => (made.has(name) ? depth() : Promise.reject(missing()))
+      return driver
+    },
+    close: async () => {},
+  }
+  const breaker = new CircuitBreaker({ clock, what: 'It', isFault: isBrokerFault })
+  expect(await guardQueues(strict, breaker).queue('a.batch').depth()).toMatchObject({ visible: 0 })
+  expect([made, breaker.trouble()]).toEqual([new Set(['a.batch']), undefined])
 })
