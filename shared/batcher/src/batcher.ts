@@ -295,8 +295,10 @@ export function makeBatcher(options: BatcherOptions): Batcher {
     suspectEnded: (survived) => suspects.verdict(survived),
     victims(nowMs) {
       enterDue(nowMs)
-      const needed = liveInNeed(nowMs)
-      if (needed === 0) return []
+      // What waits inside the engine for a seat makes live requests wait behind it; it has not begun, so little is lost.
+      const beyond = seats.isFound && live.isRecent(nowMs) ? sumOf(count) - seats.ceiling : 0
+      const needed = Math.max(beyond, liveInNeed(nowMs))
+      if (needed <= 0) return []
       let leaving = 0
       const candidates: RunningRequest[] = []
       for (const entry of running.values()) {

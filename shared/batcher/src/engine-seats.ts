@@ -5,6 +5,8 @@ export interface EngineSeats {
   readonly ceiling: number
   /** The same for live requests: until the engine has shown a limit, they are not held to what was found so far. */
   readonly liveCeiling: number
+  /** The engine takes no more than that: what is beyond it waits inside. */
+  readonly isFound: boolean
   /** No batch work before this time: the engine said that it has too much. */
   readonly blockedUntilMs: number
   /**
@@ -30,6 +32,9 @@ const pauseMs = 1_000
 // A few waiting are only on their way into the next step.
 const waitingMax = 4
 const sameShare = 0.005
+// Of fewer running, the number tells little.
+const tellingMin = 8
+const evidenceMin = 3
 // So long it is believed how many seats the engine has; then it is tried anew.
 const believedMs = 60_000
 // Without live requests, a little in hand keeps every seat filled.
@@ -40,7 +45,7 @@ export function makeEngineSeats(bounds: SeatBounds): EngineSeats {
   let { max, start } = bounds
   let ceiling = start
   let blockedUntilMs = 0
-  let last: { sample: EngineSample; full: boolean } | undefined
+  let last: { sample: EngineSample; evidence: number } | undefined
   /** Doubling until the engine first showed a limit. */
   let eager = true
   /** How many ran when it took no more. */
@@ -53,18 +58,24 @@ export function makeEngineSeats(bounds: SeatBounds): EngineSeats {
     get liveCeiling() {
       return eager ? max : this.ceiling
     },
+    get isFound() {
+      return found !== undefined
+    },
     get blockedUntilMs() {
       return blockedUntilMs
     },
     observe(sample, { inFlight, live, prefilling }) {
       const before = last
       const roomy = (sample.kvUsage ?? 0) < 0.9
-      // More wait than can be on their way into a step: all of its seats are taken.
-      const full = roomy && sample.waiting > prefilling + 2
-      last = { sample, full }
+      const same =
+        before !== undefined && Math.abs(sample.running - before.sample.running) <= sample.running * sameShare
+      // As many run as before although some wait; sure when more wait than can be on their way into a step.
+      const signs =
+        !roomy || sample.waiting === 0 ? 0 : sample.waiting > prefilling + 2 ? 2 : sample.running >= tellingMin ? 1 : 0
+      const evidence = signs > 0 && same ? (before?.evidence ?? 0) + signs : 0
+      last = { sample, evidence }
       if (!before || max <= start) return
-      // And as many run as before: it is not on its way up.
-      if (full && before.full && Math.abs(sample.running - before.sample.running) <= sample.running * sameShare) {
+      if (evidence >= evidenceMin) {
         found = { seats: sample.running, atMs: sample.atMs }
         eager = false
       }
@@ -73,7 +84,8 @@ export function makeEngineSeats(bounds: SeatBounds): EngineSeats {
         ceiling = Math.max(start, Math.min(ceiling, inFlight) * 0.95)
         eager = false
       } else if (inFlight >= 0.9 * ceiling && sample.waiting <= waitingMax && roomy) {
-        ceiling = Math.min(max, eager ? ceiling * 2 : ceiling * 1.1 + 1)
+        // Found out in smaller steps beside live requests: what is too much waits before them.
+        ceiling = Math.min(max, eager ? ceiling * (live ? 1.25 : 2) : ceiling * 1.1 + 1)
       }
       // Beside live requests nothing is in hand: it is they who would wait behind it.
       if (found) ceiling = Math.min(ceiling, live ? found.seats : found.seats * spareShare + waitingMax)
