@@ -189,7 +189,7 @@ describe('a batch', () => {
     const long = await create(
       await uploadLines(
         openai,
-        Array.from({ length: 6000 }, (_, i) => chatLine(model, `l-${i}`, `long ${i}`)),
+        Array.from({ length: 30_000 }, (_, i) => chatLine(model, `l-${i}`, `long ${i}`)),
       ),
     )
     await untilBatch(openai, long.id, (batch) => (batch.request_counts?.completed ?? 0) > 0)
