@@ -31,7 +31,6 @@ const refusedShare = 0.7
 const pauseMs = 1_000
 // A few waiting are only on their way into the next step.
 const waitingMax = 4
-const sameShare = 0.005
 // Of fewer running, the number tells little.
 const tellingMin = 8
 const evidenceMin = 3
@@ -67,11 +66,10 @@ export function makeEngineSeats(bounds: SeatBounds): EngineSeats {
     observe(sample, { inFlight, live, prefilling }) {
       const before = last
       const roomy = (sample.kvUsage ?? 0) < 0.9
-      const same =
-        before !== undefined && Math.abs(sample.running - before.sample.running) <= sample.running * sameShare
-      // As many run as before although some wait; sure when more wait than can be on their way into a step.
-      const signs =
-        !roomy || sample.waiting === 0 ? 0 : sample.waiting > prefilling + 2 ? 2 : sample.running >= tellingMin ? 1 : 0
+      const same = before !== undefined && Math.abs(sample.running - before.sample.running) <= 1
+      // As many run as before, although more wait than can be on their way into a step.
+      const odd = sample.waiting - prefilling
+      const signs = !roomy || odd <= 0 ? 0 : odd > 2 ? 2 : sample.running >= tellingMin ? 1 : 0
       const evidence = signs > 0 && same ? (before?.evidence ?? 0) + signs : 0
       last = { sample, evidence }
       if (!before || max <= start) return
