@@ -60,10 +60,12 @@ export class TakeBack implements Running {
   async #take(pool: string): Promise<number> {
     const receiver = await this.#receiver(pool)
     const jobs = await receiver.receive({ max: jobsMax, waitMs })
-    const chunks = jobs.filter(({ job }) => job.kind === 'chunk')
+    // The pool may have come into use again while this waited: what was sent to it since is its workers'.
+    const empties = this.#options.drained().includes(pool)
+    const chunks = empties ? jobs.filter(({ job }) => job.kind === 'chunk') : []
     await this.#plan(pool, chunks)
     for (const job of jobs) {
-      await receiver.settle(job, job.job.kind === 'chunk' ? { kind: 'done' } : { kind: 'snooze', delayMs: 0 })
+      await receiver.settle(job, chunks.includes(job) ? { kind: 'done' } : { kind: 'snooze', delayMs: 0 })
     }
     if (chunks.length > 0)
       this.#options.logger.info({ pool, chunks: chunks.length }, 'chunks taken back from a drained pool')
