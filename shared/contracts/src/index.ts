@@ -1,6 +1,8 @@
 export { type BatchError, type BatchStatus, batchStatuses, blobKeys, isTerminal, type OutputLine } from './batch.ts'
 export { type InferenceEndpoint, inferenceEndpointSchema, inferenceEndpoints, promptParameter } from './endpoints.ts'
 export {
+  type AnswerSource,
+  answerSourceSchema,
   batchRequestId,
   type ChunkJob,
   type ChunkNote,

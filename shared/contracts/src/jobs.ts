@@ -67,6 +67,20 @@ export const usageSchema = z.object({
 })
 export type Usage = z.infer<typeof usageSchema>
 
+/** Bytes of an object in the pool's blob store. */
+const bytesAtSchema = z.object({
+  key: z.string(),
+  offset: z.number().int().nonnegative(),
+  length: z.number().int().positive(),
+})
+
+/**
+ * Where an answer came from. `engine`: it was computed. `identical`: another line of the same batch has the same body,
+ * and was computed. `exact_cache`, `semantic_cache`: an earlier request's answer was served.
+ */
+export const answerSourceSchema = z.enum(['engine', 'identical', 'exact_cache', 'semantic_cache'])
+export type AnswerSource = z.infer<typeof answerSourceSchema>
+
 /** How one request ended. */
 export const requestResultSchema = z.object({
   requestId: z.string(),
@@ -90,7 +104,18 @@ export const requestResultSchema = z.object({
   queuedMs: z.number().int().nonnegative(),
   firstTokenMs: z.number().int().nonnegative().nullable(),
   durationMs: z.number().int().nonnegative(),
+  /** How long it waited in the worker for the batcher to let it in. */
+  batcherMs: z.number().int().nonnegative().default(0),
   finishedAtMs: z.number(),
+  source: answerSourceSchema.default('engine'),
+  /** Its share of the engine's time, in milliseconds; null: not measured. */
+  gpuMs: z.number().nonnegative().nullable().default(null),
+  /** Which version of the model answered, as the engine or the registry names it; null: unknown. */
+  modelVersion: z.string().nullable().default(null),
+  /** SHA-256 of the body as it came, in hex. */
+  bodyHash: z.string().nullable().default(null),
+  /** Where the request's own bytes lie, if they are kept. */
+  requestBytes: bytesAtSchema.nullable().default(null),
   /** Where the output line lies in the event's part; null for real-time requests, whose bytes are not kept. */
   bytes: z.object({ offset: z.number().int().nonnegative(), length: z.number().int().positive() }).nullable(),
 })
@@ -116,6 +141,8 @@ export const resultEventSchema = z.object({
   partKey: z.string().nullable(),
   results: z.array(requestResultSchema),
   chunks: z.array(chunkNoteSchema),
+  /** Time of the engine that no request used, since the worker's last event that told of it. */
+  idle: z.object({ fromMs: z.number(), toMs: z.number(), gpuMs: z.number().nonnegative() }).nullable().default(null),
 })
 export type ResultEvent = z.infer<typeof resultEventSchema>
 

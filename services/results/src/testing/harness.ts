@@ -61,6 +61,12 @@ export function resultOf(over: Partial<RequestResult> & { batchId: string | null
     firstTokenMs: 10,
     durationMs: 50,
     finishedAtMs: Date.now(),
+    batcherMs: 0,
+    source: 'engine',
+    gpuMs: null,
+    modelVersion: null,
+    bodyHash: null,
+    requestBytes: null,
     bytes: batched ? { offset: 0, length: 10 } : null,
     ...over,
   }
@@ -78,6 +84,7 @@ export function eventOf(results: RequestResult[], over: Partial<ResultEvent> = {
     partKey: 'part-1',
     results,
     chunks: [],
+    idle: null,
     ...over,
   }
 }

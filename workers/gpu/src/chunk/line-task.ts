@@ -64,6 +64,12 @@ export function makeLineTask(options: {
         firstTokenMs: null,
         durationMs: Math.max(0, Math.round(nowMs - (startedMs ?? nowMs))),
         finishedAtMs: nowMs,
+        batcherMs: 0,
+        source: 'engine',
+        gpuMs: null,
+        modelVersion: null,
+        bodyHash: null,
+        requestBytes: null,
       },
     })
   }

@@ -210,6 +210,12 @@ export class LiveRequest implements Task {
       firstTokenMs,
       durationMs: Math.max(0, Math.round(nowMs - startedMs)),
       finishedAtMs: nowMs,
+      batcherMs: 0,
+      source: 'engine',
+      gpuMs: null,
+      modelVersion: null,
+      bodyHash: null,
+      requestBytes: null,
     })
   }
 }

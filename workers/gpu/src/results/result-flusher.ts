@@ -122,6 +122,7 @@ export class ResultFlusher implements Running {
       partKey: part.key,
       results: part.results,
       chunks: items.flatMap((item) => (item.note ? [item.note] : [])),
+      idle: null,
     }
     const { key } = part
     if (key !== null && !(await this.#untilDone('part', () => this.#options.blobs.put(key, part.bytes)))) return
