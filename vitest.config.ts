@@ -9,8 +9,17 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     projects: [
-      { extends: true, test: { name: 'unit', include: ['{shared,services,workers,cli}/**/*.test.ts'], globalSetup } },
-      { extends: true, test: { name: 'boundaries', include: ['test/boundaries/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['{shared,services,workers,cli}/**/*.test.ts'],
+          globalSetup,
+          // Most of their time they wait for a broker, a database or a process.
+          maxWorkers: 3,
+        },
+      },
+      { extends: true, test: { name: 'boundaries', include: ['test/boundaries/**/*.test.ts'], maxWorkers: 3 } },
       {
         extends: true,
         test: {
@@ -18,7 +27,9 @@ export default defineConfig({
           include: ['test/{e2e,faults,support}/**/*.test.ts'],
           globalSetup,
           testTimeout: 120_000,
+          // One after another, and after the others: each starts many processes.
           fileParallelism: false,
+          sequence: { groupOrder: 1 },
         },
       },
     ],
