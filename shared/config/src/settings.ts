@@ -177,6 +177,21 @@ export const settings = {
     whole(0, 3_600_000).default(25_000),
     'how long a process told to stop lets its work finish',
   ),
+  spot: setting(
+    'FOREBAY_SPOT',
+    z.enum(['off', 'aws', 'gcp', 'azure', 'auto']).optional(),
+    'whose notices that the machine is taken away a worker watches for; auto asks which cloud it is on; that of the pool in the configuration file, else off, when not set',
+  ),
+  spotUrl: setting(
+    'FOREBAY_SPOT_URL',
+    url(['http', 'https']).optional(),
+    "the cloud's metadata service; where that cloud has it when not set",
+  ),
+  spotRebalance: setting(
+    'FOREBAY_SPOT_REBALANCE',
+    z.enum(['watch', 'drain']).default('watch'),
+    'on a rebalance recommendation of AWS: only say so, or drain although no end is announced',
+  ),
   webhookAllow: setting(
     'FOREBAY_WEBHOOK_ALLOW',
     list.optional(),

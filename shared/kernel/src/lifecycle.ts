@@ -20,12 +20,13 @@ export async function stopAll(parts: readonly Running[]): Promise<void> {
 }
 
 /**
- * Runs a process: starts it, stops it once on SIGTERM or SIGINT, exits 0 when the drain ends cleanly and 1 when
- * start, run or drain fails. A second signal exits at once.
+ * Runs a process: starts it, stops it once on SIGTERM or SIGINT or when it asks for its end itself, exits 0 when the
+ * drain ends cleanly and 1 when start, run or drain fails. A second signal exits at once.
  */
 export async function runProcess(options: {
   logger: Logger
-  start: () => Promise<Running>
+  /** `end` begins the drain as a signal would; safe to repeat. */
+  start: (end: (why: string) => void) => Promise<Running>
   /** Where a person watches: gets, instead of the log, why the start failed. */
   tell?: (reason: string) => void
 }): Promise<void> {
@@ -35,11 +36,18 @@ export async function runProcess(options: {
     process.exit(1)
   })
   let stopping = false
+  let signalled = false
   let running: Running | undefined
   const shutdown = (signal: string) => {
-    if (stopping) process.exit(130)
+    // The first signal while it drains of its own accord only says the same.
+    if (signalled) process.exit(130)
+    signalled = true
+    drain(signal)
+  }
+  const drain = (why: string) => {
+    if (stopping) return
     stopping = true
-    logger.info({ signal }, 'draining')
+    logger.info({ signal: why }, 'draining')
     if (!running) process.exit(0)
     running.stop().then(
       () => process.exit(0),
@@ -54,7 +62,13 @@ export async function runProcess(options: {
   // A parent that started us over a channel and died, even by SIGKILL, must not leave us running.
   if (process.channel) process.on('disconnect', () => shutdown('parent gone'))
   try {
-    running = await options.start()
+    let asked: string | undefined
+    running = await options.start((why) => {
+      asked = why
+      if (running) drain(why)
+    })
+    // Asked for before there was anything to stop.
+    if (asked !== undefined) drain(asked)
   } catch (err) {
     if (options.tell && isForebayError(err)) options.tell(err.message)
     else logger.fatal(isForebayError(err) ? { code: err.code, reason: describeError(err) } : { err }, 'start failed')

@@ -27,6 +27,8 @@ interface Entry {
   /** Whether the engine died under it. */
   suspect: boolean
   abort: AbortController | undefined
+  /** When the attempt under way began (epoch ms). */
+  startedMs: number
   /** Why its attempt is being aborted. */
   cut: 'preempted' | 'engine' | 'dropped' | undefined
   unwanted: boolean
@@ -75,6 +77,7 @@ export class RequestDispatcher {
       tries: 0,
       suspect: task.suspicion > 0,
       abort: undefined,
+      startedMs: 0,
       cut: undefined,
       unwanted: false,
     })
@@ -98,6 +101,17 @@ export class RequestDispatcher {
       this.#end(entry)
       entry.task.dropped()
     } else if (options.abort) this.#cut(entry, 'dropped')
+  }
+
+  /** When the attempt of it that is under way began (epoch ms); undefined while it waits. */
+  startedMsOf(id: string): number | undefined {
+    const entry = this.#entries.get(id)
+    return entry?.abort ? entry.startedMs : undefined
+  }
+
+  /** Takes out each task for which `which` holds, cutting it if it runs. */
+  dropAll(which: (task: Task) => boolean): void {
+    for (const { task } of [...this.#entries.values()]) if (which(task)) this.drop(task.id, { abort: true })
   }
 
   /** The engine is gone or wedged: cuts every attempt; each counts, for one of them may be the cause. */
@@ -154,6 +168,7 @@ export class RequestDispatcher {
     const { batcher, onFree } = this.#options
     const abort = new AbortController()
     entry.abort = abort
+    entry.startedMs = this.#options.clock.now()
     let end: AttemptEnd | undefined
     try {
       end = await entry.task.attempt(abort.signal, entry.tries)

@@ -5,6 +5,7 @@ import { fileStoreUrlOf, loadPools, poolNamed } from '@forebay/pools'
 import { openQueues } from '@forebay/queue-select'
 import { openReplyBus } from '@forebay/reply-bus'
 import { chooseEngineUrl } from './find-engine.ts'
+import { watchSpot } from './spot/watch-spot.ts'
 import { startWorker } from './worker.ts'
 
 const { config } = loadConfig(process.env)
@@ -12,7 +13,7 @@ const logger = makeLogger({ process: 'gpu-worker', level: config.logLevel })
 
 await runProcess({
   logger,
-  async start() {
+  async start(end) {
     const clock = systemClock
     const registry = makeRegistry()
     const set = await loadPools({ config, env: process.env, queueUrlDefault: config.databaseUrl, only: config.pool })
@@ -23,11 +24,12 @@ await runProcess({
     const engineUrl = await chooseEngineUrl({ clock, engineUrl: config.engineUrl })
     const engine = { url: engineUrl, apiKey: config.engineApiKey }
     const worker = await startWorker({ config, clock, logger, registry, blobs, queues, bus, engine })
+    const spot = watchSpot({ config, poolCloud: pool.cloud, worker, clock, logger, end: () => end('spot notice') })
     const ready = async () => worker.trouble()
     const ops = await startOpsServer({ host: config.host, port: config.opsPort, registry, ready })
     logger.info({ workerId: worker.workerId, pool: config.pool, engineUrl, opsPort: ops.port }, 'worker started')
     return {
-      stop: () => stopAll([worker, ops, bus, { stop: () => queues.close() }]),
+      stop: () => stopAll([worker, spot, ops, bus, { stop: () => queues.close() }]),
     }
   },
 })

@@ -15,6 +15,7 @@ export interface WorkerMetrics {
   readonly flushSeconds: Histogram
   readonly unflushed: Gauge
   readonly engineUp: Gauge
+  readonly draining: Gauge
 }
 
 /** Registers the metrics; a name that the process already has is kept as it is and ours goes unregistered. */
@@ -64,6 +65,13 @@ export function makeWorkerMetrics(registry: Registry): WorkerMetrics {
       buckets: [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5, 30],
     }),
     unflushed: new Gauge(own('forebay_worker_unflushed_results', 'results not yet accepted by the results queue')),
+    draining: new Gauge({
+      ...own(
+        'forebay_worker_draining',
+        '1 while the worker drains, by reason: stop, or spot when its machine is taken',
+      ),
+      labelNames: ['reason'],
+    }),
     engineUp: new Gauge(own('forebay_worker_engine_up', '1 while the engine answers and makes tokens')),
   }
 }

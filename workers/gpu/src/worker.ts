@@ -10,6 +10,7 @@ import type { ReplyBus } from '@forebay/reply-bus'
 import { makeAnnouncer } from './announcer.ts'
 import { ChunkRunner } from './chunk/chunk-runner.ts'
 import { RequestDispatcher } from './dispatcher.ts'
+import { type DrainReason, drainReasons, makeDrain } from './drain.ts'
 import { seatBounds } from './engine/detect-engine.ts'
 import { openEngineClient } from './engine/engine-client.ts'
 import { EngineMonitor, type EngineState } from './engine/engine-monitor.ts'
@@ -43,6 +44,11 @@ export interface Worker extends Running {
   readonly workerId: string
   /** Undefined when it can work, else what is wrong. */
   trouble(): string | undefined
+  /**
+   * Stops as `stop`, because the machine will be gone at `byMs` (epoch ms): what is held is gone on with for as long as
+   * it is expected to end in time, and the rest handed back.
+   */
+  leaveBy(byMs: number): Promise<void>
 }
 
 /**
@@ -81,7 +87,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     intervalMs: tuning.flushMs,
     resultsMax: tuning.flushResults,
   })
-  let draining = false
+  let draining: DrainReason | undefined
+  for (const reason of drainReasons) metrics.draining.set({ reason }, 0)
   let wake = () => {}
   let waking = false
   // Many requests end in one turn of the event loop; the lanes are asked once.
@@ -179,7 +186,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     throughput,
     state: () => monitor.state,
     counts: () => dispatcher.counts,
-    draining: () => draining,
+    draining: () => draining !== undefined,
   })
   const stopControl = await bus.onControl((message) => {
     if (message.type === 'cancel-request') live.cancel(message)
@@ -191,41 +198,42 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   monitor.start()
   pulling.start()
 
-  async function within(ms: number, work: Promise<unknown>): Promise<void> {
-    const limit = new AbortController()
-    await Promise.race([work, clock.sleep(ms, limit.signal).catch(() => undefined)])
-    limit.abort()
-  }
-
-  async function drain(): Promise<void> {
-    draining = true
-    announce()
-    const pulled = pulling.stop()
-    chunks.returnAll('drain', { abort: false })
-    const idle = async () => {
-      await pulled
-      chunks.returnAll('drain', { abort: false })
-      await Promise.all([chunks.idle(), live.idle()])
-    }
-    await within(config.drainMs, idle())
-    chunks.returnAll('drain', { abort: true })
-    live.abandonAll('drain')
-    await within(tuning.lastFlushMs, idle())
-    await flusher.drain(tuning.lastFlushMs)
-    cancelGrace()
-    stopAnnouncing()
-    await stopControl()
-    await Promise.all([chunks.stop(), live.stop(), monitor.stop()])
-    dispatcher.stop()
-    await within(tuning.lastFlushMs, pulling.release())
+  const drain = makeDrain({
+    clock,
+    tools,
+    chunks,
+    live,
+    pulling,
+    drainMs: config.drainMs,
+    lastFlushMs: tuning.lastFlushMs,
+    onBegin(reason) {
+      draining = reason
+      metrics.draining.set({ reason }, 1)
+      announce()
+    },
+    async close() {
+      cancelGrace()
+      stopAnnouncing()
+      await stopControl()
+      await Promise.all([chunks.stop(), live.stop(), monitor.stop()])
+      dispatcher.stop()
+    },
+  })
+  let stopped: Promise<void> | undefined
+  const stop = async () => {
+    await drain.run()
     await client.stop()
     logger.info({ workerId }, 'worker stopped')
   }
-  let stopped: Promise<void> | undefined
+  const stopOnce = () => (stopped ??= stop())
   return {
     workerId,
     trouble: () => (monitor.state.up ? bus.trouble() : `the engine is ${monitor.state.why}`),
-    stop: () => (stopped ??= drain()),
+    stop: stopOnce,
+    leaveBy(byMs) {
+      drain.leaveBy(byMs)
+      return stopOnce()
+    },
   }
 }
 

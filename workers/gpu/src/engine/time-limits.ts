@@ -14,6 +14,8 @@ const limitMaxMs = 6 * 3_600_000
  */
 export interface TimeLimits {
   limitMs(expected: { promptTokens: number; outputTokens: number }, attemptsBefore: number): number
+  /** How long an answer should take, going by those before it; undefined before the first. */
+  expectedMs(expected: { outputTokens: number }): number | undefined
   learn(durationMs: number, usage: Usage): void
 }
 
@@ -26,6 +28,7 @@ export function makeTimeLimits(options: { floorMs: number }): TimeLimits {
       const limit = Math.max(options.floorMs, patience * expectedMs) * patiencePerAttempt ** attemptsBefore
       return Math.min(limitMaxMs, Math.ceil(limit))
     },
+    expectedMs: ({ outputTokens }) => (msPerToken === undefined ? undefined : Math.ceil(outputTokens * msPerToken)),
     learn(durationMs, usage) {
       const sample = durationMs / Math.max(1, usage.completionTokens)
       msPerToken = msPerToken === undefined ? sample : msPerToken + 0.1 * (sample - msPerToken)

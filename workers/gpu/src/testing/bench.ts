@@ -18,7 +18,8 @@ import { makeRegistry, type Running, silentLogger, systemClock } from '@forebay/
 import { planEntryBytes, writePlanEntry } from '@forebay/plan'
 import { JobReceiver, LanePuller, makeJobSender, makeJsonCodec } from '@forebay/queue-core'
 import { makeMemoryProvider } from '@forebay/queue-memory'
-import { makeMemoryReplyBus } from '@forebay/reply-bus'
+import type { QueueProvider } from '@forebay/queue-port'
+import { makeMemoryReplyBus, type ReplyBus } from '@forebay/reply-bus'
 import { eventually, tempDir } from '@forebay/test-support'
 import type { WorkerTuning } from '../tuning.ts'
 import { startWorker, type Worker } from '../worker.ts'
@@ -30,13 +31,19 @@ export interface StoredResult extends RequestResult {
   text: string | undefined
 }
 
-/** Everything around a worker, in this process: blobs in a folder, memory queues and bus, and a results consumer. */
-export async function makeBench(env: Record<string, string> = {}) {
+/**
+ * Everything around a worker, in this process: blobs in a folder, queues and bus (in memory if not given), and a results
+ * consumer.
+ */
+export async function makeBench(
+  env: Record<string, string> = {},
+  given: { queues?: QueueProvider; bus?: ReplyBus & Running; blobRoot?: string } = {},
+) {
   const config: Config = loadConfig({ FOREBAY_QUEUE_LEASE_MS: '2000', FOREBAY_DRAIN_MS: '3000', ...env }).config
-  const blobs = openFolderBlobs({ root: tempDir() })
+  const blobs = openFolderBlobs({ root: given.blobRoot ?? tempDir() })
   const clock = systemClock
-  const queues = makeMemoryProvider({ clock })
-  const bus = makeMemoryReplyBus()
+  const queues: QueueProvider = given.queues ?? makeMemoryProvider({ clock })
+  const bus = given.bus ?? makeMemoryReplyBus()
   const results: StoredResult[] = []
   const notes: ChunkNote[] = []
   const frames: ReplyFrame[] = []
