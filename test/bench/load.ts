@@ -36,10 +36,14 @@ export function startLoad(): Helper<LoadTask, LoadResult> {
 }
 
 /** Starts a module of this folder as a process that answers each message with one. */
-export function startHelper<Task extends object, Result>(module: string): Helper<Task, Result> {
+export function startHelper<Task extends object, Result>(
+  module: string,
+  env: Readonly<Record<string, string>> = {},
+): Helper<Task, Result> {
   const child: ChildProcess = fork(fileURLToPath(new URL(module, import.meta.url)), {
     execArgv: ['--import', 'tsx'],
     serialization: 'advanced',
+    env: { ...process.env, ...env },
   })
   const exited = once(child, 'exit')
   return {

@@ -21,6 +21,11 @@ const benches: Record<string, { about: string; load: () => Promise<Bench> }> = {
     about: 'requests a second with an instant engine, against a bare loop and plain BullMQ [--requests 20000]',
     load: async () => (await import('./pipeline.ts')).run,
   },
+  queues: {
+    about:
+      'jobs a second and idle latency of each queue driver, against the bare SDK [--jobs 6000] [--drivers sqs,redis]',
+    load: async () => (await import('./queues.ts')).run,
+  },
   isolation: {
     about: 'live latency held beside a batch, on simulated time, against constant caps [--seconds 400] [--lines 20000]',
     load: async () => (await import('./isolation.ts')).run,
