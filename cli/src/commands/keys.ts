@@ -7,6 +7,7 @@ interface Key {
   id: string
   name: string
   role: string
+  project?: string
   hint?: string
   created_at: number
   last_used_at?: number | null
@@ -28,8 +29,10 @@ export function addKeysCommands(program: Command, cli: Cli): void {
     .description('make a key; it is shown this once')
     .option('--role <role>', 'user or admin', 'user')
     .option('--tenant <id>', 'for this tenant; your own when not given')
-  onRun<[string], { role: string; tenant?: string }>(cli, create, async ({ api, out }, [name], { role, tenant }) => {
-    const body = { name, role, ...(tenant === undefined ? {} : { tenant }) }
+    .option('--project <id>', 'what its spending belongs to; the project default when not given')
+  type CreateOptions = { role: string; tenant?: string; project?: string }
+  onRun<[string], CreateOptions>(cli, create, async ({ api, out }, [name], { role, tenant, project }) => {
+    const body = { name, role, tenant, project }
     const created = await api().call<Key & { key: string }>('POST', '/admin/keys', { body })
     out.data(created, () => created.key)
     out.note(`Created ${created.id} (${created.role}). The key is not shown again.`)
@@ -44,10 +47,10 @@ export function addKeysCommands(program: Command, cli: Cli): void {
     const found = await api().list<Key>('/admin/keys', { query: { tenant } })
     out.data(found, () =>
       table(
-        ['ID', 'ENDS IN', 'ROLE', 'STATE', 'CREATED', 'LAST USED', 'NAME'],
+        ['ID', 'ENDS IN', 'ROLE', 'PROJECT', 'STATE', 'CREATED', 'LAST USED', 'NAME'],
         found.map((key) => [
-          ...[key.id, key.hint, key.role, key.revoked_at ? 'revoked' : 'active', time(key.created_at)],
-          ...[time(key.last_used_at), key.name],
+          ...[key.id, key.hint, key.role, key.project, key.revoked_at ? 'revoked' : 'active'],
+          ...[time(key.created_at), time(key.last_used_at), key.name],
         ]),
       ),
     )

@@ -2,6 +2,7 @@ import type { ResultEvent } from '@forebay/contracts'
 import { backoffMs, type Clock, isForebayError } from '@forebay/kernel'
 import type { Database } from '@forebay/store'
 import { type CommitSummary, commitEvents } from './commit-events.ts'
+import type { CostPerGpuHour } from './write-ledger.ts'
 
 /** What became of a group of events: each was committed by one of the transactions, or rejected. */
 export interface GroupOutcome {
@@ -18,6 +19,7 @@ export async function commitApart(options: {
   db: Database
   clock: Clock
   events: readonly ResultEvent[]
+  costPerGpuHour?: CostPerGpuHour | undefined
 }): Promise<GroupOutcome> {
   const { events } = options
   try {
@@ -38,7 +40,7 @@ export async function commitApart(options: {
   }
 }
 
-async function commitRetrying(options: { db: Database; clock: Clock; events: readonly ResultEvent[] }) {
+async function commitRetrying(options: Parameters<typeof commitApart>[0]) {
   for (let attempt = 1; ; attempt++) {
     try {
       return await commitEvents(options)

@@ -1,11 +1,13 @@
 import type { ResultEvent } from '@forebay/contracts'
-import { chargeFor, type Price } from '@forebay/pricing'
+import { type PricesNow, readPrices } from '@forebay/ledger'
+import { chargeFor } from '@forebay/pricing'
 import type { Database, Queryable } from '@forebay/store'
 import { type Arrival, arrivalsOf, storable } from './arrival.ts'
-import { readPrices } from './price-book.ts'
+import { recordEngineTime } from './write-engine-time.ts'
+import { type CostPerGpuHour, insertLedger } from './write-ledger.ts'
 import { addToBatches, addToChunks, batchDeltas, chunkDeltas } from './write-progress.ts'
-import { type Committed, insertLedger, insertRequests } from './write-requests.ts'
-import { recordWaste, type WasteReason } from './write-waste.ts'
+import { type Committed, insertRequests } from './write-requests.ts'
+import { recordFailed, recordWaste, type WasteReason } from './write-waste.ts'
 
 /** What one transaction did. */
 export interface CommitSummary {
@@ -21,7 +23,12 @@ export interface CommitSummary {
  * Locks are taken in the order batches by id, then requests by id, so that replicas do not deadlock. The lock on its
  * batch also keeps a batch from being closed between the look at it and the commit.
  */
-export function commitEvents(options: { db: Database; events: readonly ResultEvent[] }): Promise<CommitSummary> {
+export function commitEvents(options: {
+  db: Database
+  events: readonly ResultEvent[]
+  costPerGpuHour?: CostPerGpuHour | undefined
+}): Promise<CommitSummary> {
+  const { costPerGpuHour = () => undefined } = options
   const arrivals = arrivalsOf(options.events)
   const notes = options.events.flatMap((event) => event.chunks.map(storable))
   const batchIds = new Set([...arrivals, ...notes].flatMap(({ batchId }) => batchId ?? []))
@@ -29,7 +36,13 @@ export function commitEvents(options: { db: Database; events: readonly ResultEve
     const open = await lockOpenBatches(tx, [...batchIds])
     const admitted = firstPerRequest(arrivals.filter((a) => a.batchId === null || open.has(a.batchId)))
     const committed = await insertCharged(tx, admitted)
-    await insertLedger(tx, committed)
+    await insertLedger(tx, committed, costPerGpuHour)
+    await recordFailed(
+      tx,
+      committed.flatMap(({ arrival, charge }) => (charge ? [] : [arrival])),
+      costPerGpuHour,
+    )
+    await recordEngineTime(tx, options.events, costPerGpuHour)
     const batches = batchDeltas(committed)
     await addToBatches(tx, batches)
     const openNotes = notes.filter((note) => open.has(note.batchId))
@@ -39,6 +52,7 @@ export function commitEvents(options: { db: Database; events: readonly ResultEve
       tx,
       arrivals.filter((a) => !winners.has(a)),
       open,
+      costPerGpuHour,
     )
     const moved = batches.length > 0 || openNotes.some((note) => note.state === 'returned')
     if (moved) await tx.query('NOTIFY forebay_progress')
@@ -70,14 +84,19 @@ async function insertCharged(tx: Queryable, arrivals: readonly Arrival[]): Promi
   const ids = await insertRequests(tx, arrivals)
   const fresh = arrivals.filter((a) => ids.has(a.requestId))
   const charged = fresh.filter((a) => a.outcome !== 'failed')
-  const prices = charged.length > 0 ? await pricesOf(tx, charged) : []
+  if (charged.length === 0) return fresh.map((arrival) => ({ arrival, charge: undefined }))
+  const { nowMs, prices } = await pricesOf(tx, charged)
   return fresh.map((arrival) => ({
     arrival,
-    charge: arrival.outcome === 'failed' ? undefined : chargeFor({ ...arrival, atMs: arrival.finishedAtMs, prices }),
+    charge:
+      arrival.outcome === 'failed'
+        ? undefined
+        : // A worker's clock may be ahead; no charge is made at a price of the future.
+          chargeFor({ ...arrival, atMs: Math.min(arrival.finishedAtMs, nowMs), prices }),
   }))
 }
 
-function pricesOf(tx: Queryable, arrivals: readonly Arrival[]): Promise<Price[]> {
+function pricesOf(tx: Queryable, arrivals: readonly Arrival[]): Promise<PricesNow> {
   return readPrices(tx, {
     tenantIds: [...new Set(arrivals.map((a) => a.tenantId))],
     models: [...new Set(arrivals.map((a) => a.model))],

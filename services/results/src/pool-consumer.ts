@@ -5,6 +5,7 @@ import type { QueueDriver } from '@forebay/queue-port'
 import type { Database } from '@forebay/store'
 import { commitApart } from './commit-apart.ts'
 import type { ResultsMetrics } from './metrics.ts'
+import type { CostPerGpuHour } from './write-ledger.ts'
 
 const eventsMax = 32
 const resultsMax = 2_000
@@ -18,6 +19,7 @@ export interface PoolConsumerOptions {
   logger: Logger
   metrics: ResultsMetrics
   leaseMs: number
+  costPerGpuHour: CostPerGpuHour
 }
 
 /**
@@ -74,10 +76,10 @@ export class PoolConsumer implements Running {
   }
 
   async #finish(group: readonly LeasedJob<ResultEvent>[]): Promise<void> {
-    const { clock, db, metrics } = this.#options
+    const { clock, costPerGpuHour, db, metrics } = this.#options
     const startedMs = clock.now()
     const outcome = await this.#insist('result events could not be committed', () =>
-      commitApart({ db, clock, events: group.map((leased) => leased.job) }),
+      commitApart({ db, clock, costPerGpuHour, events: group.map((leased) => leased.job) }),
     )
     if (outcome === undefined) return
     metrics.groupSeconds((clock.now() - startedMs) / 1000)

@@ -23,6 +23,7 @@ export async function startResults(options: {
   const { clock, config, db, logger, pools } = options
   const metrics = makeResultsMetrics(options.registry)
   const consumers = new Map<string, PoolConsumer>()
+  const costPerGpuHour = (pool: string) => pools.spec(pool)?.costPerGpuHour
 
   const stopping = new AbortController()
 
@@ -31,7 +32,8 @@ export async function startResults(options: {
       try {
         const driver = (await pools.queues(pool)).queue(queueName(pool, 'results'))
         if (stopping.signal.aborted) return
-        const consumer = new PoolConsumer({ driver, db, clock, logger, metrics, leaseMs: config.queueLeaseMs })
+        const leaseMs = config.queueLeaseMs
+        const consumer = new PoolConsumer({ driver, db, clock, logger, metrics, leaseMs, costPerGpuHour })
         consumers.set(pool, consumer)
         consumer.start()
         logger.info({ pool }, 'consuming results')

@@ -42,35 +42,12 @@ export async function insertRequests(tx: Queryable, arrivals: readonly Arrival[]
     part_offset: ['bigint', (a) => a.bytes?.offset ?? null],
     part_bytes: ['int', (a) => a.bytes?.length ?? null],
     finished_at: [time, (a) => iso(a.finishedAtMs)],
+    source: ['text', (a) => a.source],
+    model_version: ['text', (a) => a.modelVersion],
   })
   const inserted = await tx.query<{ id: string }>(
     `INSERT INTO requests (${rows.names}) SELECT ${rows.names} FROM ${rows.from} ON CONFLICT DO NOTHING RETURNING id`,
     rows.values,
   )
   return new Set(inserted.map((row) => row.id))
-}
-
-/** Writes one usage entry per charged request. */
-export async function insertLedger(tx: Queryable, committed: readonly Committed[]): Promise<void> {
-  const charged = committed.flatMap(({ arrival, charge }) => (charge ? [{ ...arrival, charge }] : []))
-  if (charged.length === 0) return
-  const rows = unnest(charged, {
-    request_id: ['text', (a) => a.requestId],
-    tenant_id: ['text', (a) => a.tenantId],
-    api_key_id: ['text', (a) => a.apiKeyId],
-    batch_id: ['text', (a) => a.batchId],
-    model: ['text', (a) => a.model],
-    lane: ['text', (a) => a.lane],
-    prompt_tokens: ['int', (a) => a.usage.promptTokens],
-    cached_tokens: ['int', (a) => a.usage.cachedTokens],
-    completion_tokens: ['int', (a) => a.usage.completionTokens],
-    reasoning_tokens: ['int', (a) => a.usage.reasoningTokens],
-    amount_nano: ['bigint', (a) => a.charge.amountNano],
-    currency: ['text', (a) => a.charge.currency],
-    // A Postgres array cannot hold arrays of different lengths, so each travels as its own literal.
-    price_ids: ['text', (a) => `{${a.charge.priceIds.join(',')}}`],
-    occurred_at: [time, (a) => iso(a.finishedAtMs)],
-  })
-  const selected = rows.names.replace('price_ids', 'price_ids::bigint[]')
-  await tx.query(`INSERT INTO ledger (kind, ${rows.names}) SELECT 'usage', ${selected} FROM ${rows.from}`, rows.values)
 }

@@ -1,6 +1,8 @@
+import { computeNano } from '@forebay/pricing'
 import type { Queryable } from '@forebay/store'
 import type { Arrival } from './arrival.ts'
 import { unnest } from './unnest.ts'
+import { type CostPerGpuHour, gpuMicros } from './write-ledger.ts'
 
 /** Why a result was not committed: another attempt was first, or its batch was closed or is unknown. */
 export type WasteReason = 'duplicate' | 'closed'
@@ -13,6 +15,7 @@ export async function recordWaste(
   tx: Queryable,
   arrivals: readonly Arrival[],
   openBatches: ReadonlySet<string>,
+  costPerGpuHour: CostPerGpuHour,
 ): Promise<WasteReason[]> {
   if (arrivals.length === 0) return []
   const found = await tx.query<{ id: string; worker_id: string; attempt: number }>(
@@ -26,17 +29,43 @@ export async function recordWaste(
   })
   if (wasted.length === 0) return []
   const isOpen = (a: Arrival) => a.batchId === null || openBatches.has(a.batchId)
-  const rows = unnest(wasted, {
+  return insertWaste(tx, wasted, {
+    costPerGpuHour,
+    reasonOf: (a) => (winners.has(a.requestId) || isOpen(a) ? 'duplicate' : 'closed'),
+  })
+}
+
+/** Records what failed requests, which are not charged, have used. */
+export async function recordFailed(
+  tx: Queryable,
+  failed: readonly Arrival[],
+  costPerGpuHour: CostPerGpuHour,
+): Promise<void> {
+  const used = failed.filter((a) => a.usage.promptTokens + a.usage.completionTokens > 0 || (a.gpuMs ?? 0) > 0)
+  if (used.length > 0) await insertWaste(tx, used, { costPerGpuHour, reasonOf: () => 'failed' })
+}
+
+async function insertWaste<R extends string>(
+  tx: Queryable,
+  arrivals: readonly Arrival[],
+  options: { costPerGpuHour: CostPerGpuHour; reasonOf: (arrival: Arrival) => R },
+): Promise<R[]> {
+  const { costPerGpuHour, reasonOf } = options
+  const rows = unnest(arrivals, {
     request_id: ['text', (a) => a.requestId],
     worker_id: ['text', (a) => a.workerId],
     attempt: ['int', (a) => a.attempt],
-    reason: ['text', (a) => (winners.has(a.requestId) || isOpen(a) ? 'duplicate' : 'closed')],
+    reason: ['text', reasonOf],
     tenant_id: ['text', (a) => a.tenantId],
     batch_id: ['text', (a) => a.batchId],
+    pool: ['text', (a) => a.pool],
+    model: ['text', (a) => a.model],
     prompt_tokens: ['int', (a) => a.usage.promptTokens],
     completion_tokens: ['int', (a) => a.usage.completionTokens],
+    gpu_micros: ['bigint', (a) => gpuMicros(a.gpuMs)],
+    compute_nano: ['bigint', (a) => computeNano(gpuMicros(a.gpuMs), costPerGpuHour(a.pool))],
   })
-  const written = await tx.query<{ reason: WasteReason }>(
+  const written = await tx.query<{ reason: R }>(
     `INSERT INTO waste (${rows.names}) SELECT ${rows.names} FROM ${rows.from}
      ORDER BY request_id, worker_id, attempt ON CONFLICT DO NOTHING RETURNING reason`,
     rows.values,

@@ -142,7 +142,16 @@ export const resultEventSchema = z.object({
   results: z.array(requestResultSchema),
   chunks: z.array(chunkNoteSchema),
   /** Time of the engine that no request used, since the worker's last event that told of it. */
-  idle: z.object({ fromMs: z.number(), toMs: z.number(), gpuMs: z.number().nonnegative() }).nullable().default(null),
+  idle: z
+    .object({
+      fromMs: z.number(),
+      toMs: z.number(),
+      gpuMs: z.number().nonnegative(),
+      /** Time of the engine for requests that ended there without a result. */
+      unfinishedGpuMs: z.number().nonnegative().default(0),
+    })
+    .nullable()
+    .default(null),
 })
 export type ResultEvent = z.infer<typeof resultEventSchema>
 

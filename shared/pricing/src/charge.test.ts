@@ -1,6 +1,7 @@
 import type { Usage } from '@forebay/contracts'
 import { describe, expect, it } from 'vitest'
-import { chargeFor } from './charge.ts'
+import { chargeFor, ledgerKindOf } from './charge.ts'
+import { computeNano } from './compute-cost.ts'
 import { formatNano } from './format-nano.ts'
 import type { Price } from './price.ts'
 
@@ -8,6 +9,7 @@ const price = (id: number, over: Partial<Price>): Price => ({
   id,
   tenantId: null,
   model: '*',
+  modelVersion: null,
   usageType: 'input',
   lane: null,
   nanoPerMillion: 1_000_000,
@@ -30,6 +32,7 @@ const charge = (prices: Price[], over: Partial<Parameters<typeof chargeFor>[0]> 
     lane: 'batch',
     tenantId: 'acme',
     model: 'm',
+    modelVersion: 'v2',
     atMs: 1000,
     prices,
     ...over,
@@ -41,6 +44,8 @@ describe('the price chosen', () => {
     ['a lane', { lane: 'batch' }],
     ['a model', { model: 'm' }],
     ['a model and lane', { model: 'm', lane: 'batch' }],
+    ['a model version', { model: 'm', modelVersion: 'v2' }],
+    ['a model version and lane', { model: 'm', modelVersion: 'v2', lane: 'batch' }],
     ['a tenant', { tenantId: 'acme' }],
     ['a tenant and lane', { tenantId: 'acme', lane: 'batch' }],
     ['a tenant and model', { tenantId: 'acme', model: 'm' }],
@@ -53,8 +58,18 @@ describe('the price chosen', () => {
   })
 
   it('is never one of another tenant, model, lane or usage type', () => {
-    const foreign = [{ tenantId: 'other' }, { model: 'other' }, { lane: 'realtime' }, { usageType: 'output' }] as const
-    expect(charge(foreign.map((over, id) => price(id, over)))).toEqual({ amountNano: 0, currency: 'USD', priceIds: [] })
+    const foreign = [
+      { tenantId: 'other' },
+      { model: 'other' },
+      { modelVersion: 'v1' },
+      { lane: 'realtime' },
+      { usageType: 'output' },
+    ] as const
+    expect(charge(foreign.map((over, id) => price(id, over)))).toMatchObject({
+      amountNano: 0,
+      currency: 'USD',
+      priceIds: [],
+    })
   })
 
   it('is the one in force at the time: from its start on, until just before its end', () => {
@@ -99,6 +114,36 @@ describe('the amount', () => {
     expect(charge(of([1]), embed)).toMatchObject({ amountNano: 9, priceIds: [1] })
   })
 
+  it('charges an answer that no engine computed its input as cached input, and no output', () => {
+    const served = { usage: full, source: 'exact_cache' } as const
+    expect(charge(all, served)).toMatchObject({ amountNano: 900, priceIds: [2] })
+    expect(charge(of([1, 3]), served)).toMatchObject({ amountNano: 9, priceIds: [1] })
+    expect(charge(of([1, 5]), { ...served, endpoint: '/v1/embeddings' })).toMatchObject({
+      amountNano: 63,
+      priceIds: [5],
+    })
+    expect((['engine', 'identical', 'exact_cache', 'semantic_cache'] as const).map(ledgerKindOf)).toEqual([
+      'usage',
+      ...Array(3).fill('cache_hit'),
+    ])
+  })
+
+  it('is the sum of its items, each with the price applied', () => {
+    expect(
+      charge(all, { usage: full }).items.map(({ nano, price: applied, tokens, usageType }) => [
+        usageType,
+        tokens,
+        applied?.id,
+        nano,
+      ]),
+    ).toEqual([
+      ['input', 5, 1, 5],
+      ['cached_input', 4, 2, 400],
+      ['output', 6, 3, 60_000],
+      ['reasoning', 2, 4, 2_000_000],
+    ])
+  })
+
   it('charges no token twice when the engine reports a part larger than its whole', () => {
     const usage = used({ promptTokens: 3, cachedTokens: 50, completionTokens: 2, reasoningTokens: 70 })
     expect(charge(all, { usage }).amountNano).toBe(2_000_300)
@@ -134,4 +179,15 @@ it.each([
   [12_345_000_000_000, 'EUR', '12345.00 EUR'],
 ])('shows %d nano %s as %s', (nano, currency, shown) => {
   expect(formatNano(nano, currency)).toBe(shown)
+})
+
+it.each([
+  [3_600_000_000, 2.5, 2_500_000_000],
+  [3_600, 1, 1_000],
+  [1, 3.6, 1],
+  [0, 9, 0],
+  [null, 9, null],
+  [5, undefined, null],
+])('says that %s microseconds at %s an hour cost %s nano', (micros, hourly, nano) => {
+  expect(computeNano(micros, hourly)).toBe(nano)
 })

@@ -10,6 +10,8 @@ export interface Price {
   tenantId: string | null
   /** `*`: every model. */
   model: string
+  /** Null: every version. */
+  modelVersion: string | null
   usageType: UsageType
   /** Null: every lane. */
   lane: Lane | null
@@ -24,11 +26,13 @@ export interface Price {
 export interface PriceScope {
   tenantId: string
   model: string
+  /** Null or missing: unknown, and then only prices of every version apply. */
+  modelVersion?: string | null | undefined
   lane: Lane
   atMs: number
 }
 
-/** The most specific price in force: a tenant's own before any, then a model's own, then a lane's own. */
+/** The most specific price in force: a tenant's own before any, then a model's own, then its version's, then a lane's. */
 export function priceFor(usageType: UsageType, scope: PriceScope, prices: readonly Price[]): Price | undefined {
   let best: Price | undefined
   for (const price of prices) {
@@ -42,6 +46,7 @@ function applies(price: Price, scope: PriceScope): boolean {
   return (
     (price.tenantId === null || price.tenantId === scope.tenantId) &&
     (price.model === '*' || price.model === scope.model) &&
+    (price.modelVersion === null || price.modelVersion === scope.modelVersion) &&
     (price.lane === null || price.lane === scope.lane) &&
     price.fromMs <= scope.atMs &&
     (price.toMs === null || scope.atMs < price.toMs)
@@ -49,5 +54,8 @@ function applies(price: Price, scope: PriceScope): boolean {
 }
 
 function rank(price: Price): number {
-  return (price.tenantId === null ? 0 : 4) + (price.model === '*' ? 0 : 2) + (price.lane === null ? 0 : 1)
+  const { lane, model, modelVersion, tenantId } = price
+  return (
+    (tenantId === null ? 0 : 8) + (model === '*' ? 0 : 4) + (modelVersion === null ? 0 : 2) + (lane === null ? 0 : 1)
+  )
 }

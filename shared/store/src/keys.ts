@@ -8,6 +8,7 @@ export type KeyRole = 'user' | 'admin'
 export interface ApiKey extends Row {
   id: string
   tenant_id: string
+  project_id: string
   name: string
   hint: string
   role: KeyRole
@@ -35,16 +36,26 @@ export async function ensureTenant(db: Queryable, tenant: { id: string; name?: s
   ])
 }
 
-/** Stores a key (given or new) for a tenant. The plain key is returned once and kept nowhere. */
+/** Stores a key (given or new) for a project of a tenant. The plain key is returned once and kept nowhere. */
 export async function createApiKey(
   db: Queryable,
-  options: { tenantId: string; name: string; role: KeyRole; nowMs: number; key?: string; expiresAt?: Date },
+  options: {
+    tenantId: string
+    /** `default` when not given. */
+    projectId?: string
+    name: string
+    role: KeyRole
+    nowMs: number
+    key?: string
+    expiresAt?: Date
+  },
 ): Promise<{ key: string; record: ApiKey }> {
   const key = options.key ?? newApiKey()
   const rows = await db.query<ApiKey>(
-    `INSERT INTO api_keys (id, tenant_id, name, hash, hint, role, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+    `INSERT INTO api_keys (id, tenant_id, name, hash, hint, role, expires_at, project_id)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
      ON CONFLICT (hash) DO UPDATE SET revoked_at = NULL
-     RETURNING id, tenant_id, name, hint, role, created_at, expires_at, revoked_at, last_used_at`,
+     RETURNING id, tenant_id, project_id, name, hint, role, created_at, expires_at, revoked_at, last_used_at`,
     [
       newId('key_', options.nowMs),
       options.tenantId,
@@ -53,6 +64,7 @@ export async function createApiKey(
       key.slice(-4),
       options.role,
       options.expiresAt ?? null,
+      options.projectId ?? 'default',
     ],
   )
   const record = rows[0]

@@ -10,6 +10,7 @@ export interface PriceRow extends Row {
   id: number
   tenant_id: string | null
   model: string
+  model_version: string | null
   usage_type: (typeof usageTypes)[number]
   lane: 'realtime' | 'standard' | 'batch' | null
   nano_per_million: number
@@ -25,6 +26,7 @@ export const priceSchema = z
     object: z.literal('price'),
     tenant: z.string().nullable().describe('Null: every tenant'),
     model: z.string().describe("'*': every model"),
+    model_version: z.string().nullable().describe('Null: every version'),
     usage_type: z.enum(usageTypes),
     lane: z.string().nullable().describe('Null: every lane'),
     nano_per_million: z.number().int().describe('Billionths of the currency per million tokens'),
@@ -41,6 +43,7 @@ export function priceObject(row: PriceRow): z.infer<typeof priceSchema> {
     object: 'price',
     tenant: row.tenant_id,
     model: row.model,
+    model_version: row.model_version,
     usage_type: row.usage_type,
     lane: row.lane,
     nano_per_million: row.nano_per_million,

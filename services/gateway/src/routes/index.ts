@@ -6,6 +6,7 @@ import { createCompletion } from './create-completion/handler.ts'
 import { createEmbedding } from './create-embedding/handler.ts'
 import { createKey } from './create-key/handler.ts'
 import { createPrice } from './create-price/handler.ts'
+import { createProject } from './create-project/handler.ts'
 import { createTenant } from './create-tenant/handler.ts'
 import { createWebhook } from './create-webhook/handler.ts'
 import { deleteFile } from './delete-file/handler.ts'
@@ -24,6 +25,7 @@ import { listKeys } from './list-keys/handler.ts'
 import { listModels } from './list-models/handler.ts'
 import { listPools } from './list-pools/handler.ts'
 import { listPrices } from './list-prices/handler.ts'
+import { listProjects } from './list-projects/handler.ts'
 import { listTenants } from './list-tenants/handler.ts'
 import { listWebhooks } from './list-webhooks/handler.ts'
 import { showHealth } from './show-health/handler.ts'
@@ -59,6 +61,8 @@ export const adminRoutes: readonly Route[] = [
   deleteKey,
   createTenant,
   listTenants,
+  createProject,
+  listProjects,
   createPrice,
   listPrices,
   listPools,

@@ -32,13 +32,27 @@ it('creates tenants and their keys, shows a key once, and revokes it', async () 
 
 it('keeps every admin route from a key without the role', async () => {
   const key = await harness.newKey('nobody-special')
-  for (const path of ['/admin/keys', '/admin/tenants', '/admin/prices']) {
+  for (const path of ['/admin/keys', '/admin/tenants', '/admin/prices', '/admin/projects']) {
     for (const method of ['GET', 'POST']) {
       const answer = await harness.call(method, path, key, method === 'POST' ? {} : undefined)
       expect([method, path, answer.status]).toEqual([method, path, 403])
     }
   }
   expect((await harness.call('DELETE', '/admin/keys/x', key)).status).toBe(403)
+})
+
+it('puts a key into a project of its tenant, and refuses one that is not there', async () => {
+  await harness.newKey('lab')
+  expect((await harness.call('POST', '/admin/projects', admin, { id: 'search', tenant: 'lab' })).json).toMatchObject({
+    ...{ object: 'project', id: 'search', name: 'search', tenant: 'lab' },
+  })
+  expect((await harness.call('POST', '/admin/projects', admin, { id: 'search', tenant: 'lab' })).status).toBe(409)
+  const projects = await harness.call('GET', '/admin/projects?tenant=lab', admin)
+  expect(projects.json['data']).toMatchObject([{ id: 'default' }, { id: 'search' }])
+  const key = (project?: string) => harness.call('POST', '/admin/keys', admin, { name: 'k', tenant: 'lab', project })
+  expect((await key('search')).json['project']).toBe('search')
+  expect((await key()).json['project']).toBe('default')
+  expect((await key('nope')).json.error?.message).toContain("has no project 'nope'")
 })
 
 it('a new price ends the one before it at the same instant; one before it is refused', async () => {
@@ -55,7 +69,11 @@ it('a new price ends the one before it at the same instant; one before it is ref
     { nano_per_million: 5, open: false, joined: true },
     { nano_per_million: 6, open: true, joined: null },
   ])
-  expect((await harness.call('GET', '/admin/prices', admin)).json['data']).toHaveLength(2)
+  const versioned = await harness.call('POST', '/admin/prices', admin, { ...price, model_version: 'v2' })
+  expect(versioned.json).toMatchObject({ model_version: 'v2', effective_to: null })
+  const anyModel = { ...price, model: '*', model_version: 'v2' }
+  expect((await harness.call('POST', '/admin/prices', admin, anyModel)).status).toBe(400)
+  expect((await harness.call('GET', '/admin/prices', admin)).json['data']).toHaveLength(3)
 })
 
 it('webhook endpoints show their secret once and take only URLs that a delivery may go to', async () => {

@@ -1,0 +1,2 @@
+export { type Drift, type LedgerDrift, ledgerDrift } from './ledger-drift.ts'
+export { type PricesNow, readAllPrices, readPrices } from './price-book.ts'
