@@ -1,7 +1,9 @@
+import { bornOf } from '@forebay/contracts'
 import type { Charge } from '@forebay/pricing'
 import type { Queryable } from '@forebay/store'
 import type { Arrival } from './arrival.ts'
 import { unnest } from './unnest.ts'
+import { gpuMicros } from './write-ledger.ts'
 
 /** A result that won its insert, and what it costs; no charge for a failed one. */
 export interface Committed {
@@ -15,6 +17,7 @@ const iso = (ms: number) => new Date(ms).toISOString()
 /** Inserts audit rows and answers the ids of those that were not there before. */
 export async function insertRequests(tx: Queryable, arrivals: readonly Arrival[]): Promise<Set<string>> {
   const rows = unnest(arrivals, {
+    born: ['date', (a) => bornOf(a.requestId)],
     id: ['text', (a) => a.requestId],
     tenant_id: ['text', (a) => a.tenantId],
     api_key_id: ['text', (a) => a.apiKeyId],
@@ -24,10 +27,12 @@ export async function insertRequests(tx: Queryable, arrivals: readonly Arrival[]
     custom_id: ['text', (a) => a.customId],
     endpoint: ['text', (a) => a.endpoint],
     model: ['text', (a) => a.model],
+    model_version: ['text', (a) => a.modelVersion],
     pool: ['text', (a) => a.pool],
     lane: ['text', (a) => a.lane],
     worker_id: ['text', (a) => a.workerId],
     attempt: ['int', (a) => a.attempt],
+    source: ['text', (a) => a.source],
     outcome: ['text', (a) => a.outcome],
     status_code: ['int', (a) => a.statusCode],
     error_code: ['text', (a) => a.errorCode],
@@ -35,18 +40,25 @@ export async function insertRequests(tx: Queryable, arrivals: readonly Arrival[]
     cached_tokens: ['int', (a) => a.usage.cachedTokens],
     completion_tokens: ['int', (a) => a.usage.completionTokens],
     reasoning_tokens: ['int', (a) => a.usage.reasoningTokens],
+    gpu_micros: ['bigint', (a) => gpuMicros(a.gpuMs)],
     queued_ms: ['int', (a) => a.queuedMs],
+    batcher_ms: ['int', (a) => a.batcherMs],
     first_token_ms: ['int', (a) => a.firstTokenMs],
     duration_ms: ['int', (a) => a.durationMs],
+    body_hash: ['bytea', (a) => (a.bodyHash === null ? null : `\\x${a.bodyHash}`)],
+    input_key: ['text', (a) => a.requestBytes?.key ?? null],
+    input_offset: ['bigint', (a) => a.requestBytes?.offset ?? null],
+    input_bytes: ['int', (a) => a.requestBytes?.length ?? null],
     part_key: ['text', (a) => (a.bytes === null ? null : a.partKey)],
     part_offset: ['bigint', (a) => a.bytes?.offset ?? null],
     part_bytes: ['int', (a) => a.bytes?.length ?? null],
     finished_at: [time, (a) => iso(a.finishedAtMs)],
-    source: ['text', (a) => a.source],
-    model_version: ['text', (a) => a.modelVersion],
   })
   const inserted = await tx.query<{ id: string }>(
-    `INSERT INTO requests (${rows.names}) SELECT ${rows.names} FROM ${rows.from} ON CONFLICT DO NOTHING RETURNING id`,
+    `INSERT INTO requests (${rows.names}, project_id, commit_order)
+     SELECT ${rows.names}, (SELECT project_id FROM api_keys k WHERE k.id = rows.api_key_id AND k.tenant_id = rows.tenant_id),
+       (SELECT audit_order()) FROM ${rows.from}
+     ON CONFLICT DO NOTHING RETURNING id`,
     rows.values,
   )
   return new Set(inserted.map((row) => row.id))

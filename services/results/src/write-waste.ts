@@ -1,3 +1,4 @@
+import { bornOf } from '@forebay/contracts'
 import { computeNano } from '@forebay/pricing'
 import type { Queryable } from '@forebay/store'
 import type { Arrival } from './arrival.ts'
@@ -19,8 +20,8 @@ export async function recordWaste(
 ): Promise<WasteReason[]> {
   if (arrivals.length === 0) return []
   const found = await tx.query<{ id: string; worker_id: string; attempt: number }>(
-    'SELECT id, worker_id, attempt FROM requests WHERE id = ANY ($1)',
-    [arrivals.map((a) => a.requestId)],
+    'SELECT id, worker_id, attempt FROM requests WHERE id = ANY ($1) AND born = ANY ($2)',
+    [arrivals.map((a) => a.requestId), [...new Set(arrivals.map((a) => bornOf(a.requestId)))]],
   )
   const winners = new Map(found.map((row) => [row.id, row]))
   const wasted = arrivals.filter((a) => {

@@ -67,7 +67,7 @@ async function emptyPoolStores(
   prefix: string,
 ): Promise<boolean> {
   const rows = await db.query<Row & { pool: string }>(
-    `SELECT pool FROM requests WHERE batch_id = $1 AND part_key IS NOT NULL
+    `SELECT pool FROM requests WHERE born = born_of($1) AND batch_id = $1 AND part_key IS NOT NULL
      UNION SELECT pool FROM chunks WHERE batch_id = $1 AND pool IS NOT NULL`,
     [batchId],
   )

@@ -1,4 +1,5 @@
 export { type BatchError, type BatchStatus, batchStatuses, blobKeys, isTerminal, type OutputLine } from './batch.ts'
+export { bornOf } from './born.ts'
 export { type InferenceEndpoint, inferenceEndpointSchema, inferenceEndpoints, promptParameter } from './endpoints.ts'
 export {
   type AnswerSource,

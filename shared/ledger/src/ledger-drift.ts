@@ -98,7 +98,7 @@ function readOrphans(db: Queryable): Promise<(Row & Orphan)[]> {
     `SELECT tenant_id AS "tenantId", count(*)::int AS entries, sum(amount_nano)::bigint AS nano,
        sum(abs(amount_nano))::bigint AS "absoluteNano" FROM ledger
      WHERE kind IN ('usage', 'cache_hit') AND NOT EXISTS
-       (SELECT FROM requests WHERE requests.id = ledger.request_id AND outcome <> 'failed')
+       (SELECT FROM requests WHERE requests.born = born_of(ledger.request_id) AND requests.id = ledger.request_id AND outcome <> 'failed')
      GROUP BY tenant_id`,
   )
 }

@@ -21,6 +21,8 @@ export interface WorkerTools {
   readonly throughput: Throughput
   /** Provider label of metrics: the engine's kind. */
   readonly provider: () => string
+  /** Which version of a model the engine serves now; null when it does not say. */
+  readonly modelVersion: (model: string) => string | null
   /** A job ended: room for another. */
   readonly onFree: () => void
 }

@@ -121,6 +121,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   })
   const throughput = makeThroughput(clock.now())
   const provider = () => (monitor.state.up ? monitor.state.profile.kind : 'unknown')
+  const modelVersion = (model: string) =>
+    monitor.state.up ? (monitor.state.profile.models.find(({ id }) => id === model)?.version ?? null) : null
   const limits = makeTimeLimits({ floorMs: tuning.answerFloorMs })
   const tools: WorkerTools = {
     workerId,
@@ -134,6 +136,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     flusher,
     throughput,
     provider,
+    modelVersion,
     onFree,
   }
   const chunks = new ChunkRunner({ tools, blobs, chunkLeaseMs: config.chunkLeaseMs, bytesMax: tuning.bytesMax })

@@ -95,7 +95,8 @@ function fileId(batchId: string, kind: 'output' | 'error'): string {
 async function* noRows() {}
 
 async function countRows(db: Queryable, batchId: string): Promise<number> {
-  const [row] = await db.query<Row & { count: number }>('SELECT count(*) FROM requests WHERE batch_id = $1', [batchId])
+  const sql = 'SELECT count(*) FROM requests WHERE born = born_of($1) AND batch_id = $1'
+  const [row] = await db.query<Row & { count: number }>(sql, [batchId])
   return row?.count ?? 0
 }
 

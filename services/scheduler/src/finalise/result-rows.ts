@@ -21,7 +21,7 @@ export async function* resultRows(db: Queryable, batchId: string): AsyncGenerato
     const rows = await db.query<ResultRow>(
       `SELECT line, custom_id AS "customId", outcome, error_code AS "errorCode", pool, part_key AS "partKey",
          part_offset AS "partOffset", part_bytes AS "partBytes"
-       FROM requests WHERE batch_id = $1 AND line > $2 ORDER BY line LIMIT ${pageRows}`,
+       FROM requests WHERE born = born_of($1) AND batch_id = $1 AND line > $2 ORDER BY line LIMIT ${pageRows}`,
       [batchId, after],
     )
     yield* rows

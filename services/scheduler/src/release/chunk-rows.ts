@@ -64,7 +64,8 @@ export async function finishedChunks(db: Queryable, chunks: readonly Pairs[]): P
   return db.query<Pairs & Row>(
     `SELECT c.batch_id AS "batchId", c.index FROM unnest($1::text[], $2::int[]) AS t (batch_id, index)
      JOIN chunks c ON c.batch_id = t.batch_id AND c.index = t.index
-     WHERE c.entries <= (SELECT count(*) FROM requests r WHERE r.batch_id = c.batch_id AND r.chunk = c.index)`,
+     WHERE c.entries <= (SELECT count(*) FROM requests r
+       WHERE r.born = born_of(c.batch_id) AND r.batch_id = c.batch_id AND r.chunk = c.index)`,
     pairs(chunks),
   )
 }
@@ -108,9 +109,9 @@ export async function markPlanned(db: Queryable, chunks: readonly (Pairs & { att
 
 /** The lines of a chunk that have an audit row. */
 export async function finishedLines(db: Queryable, chunk: Pairs): Promise<Set<number>> {
-  const rows = await db.query<{ line: number }>('SELECT line FROM requests WHERE batch_id = $1 AND chunk = $2', [
-    chunk.batchId,
-    chunk.index,
-  ])
+  const rows = await db.query<{ line: number }>(
+    'SELECT line FROM requests WHERE born = born_of($1) AND batch_id = $1 AND chunk = $2',
+    [chunk.batchId, chunk.index],
+  )
   return new Set(rows.map((row) => row.line))
 }

@@ -173,9 +173,9 @@ async function record(db: Database, blobs: BlobStore, job: ChunkJob, only?: read
     let [done, completed] = [0, 0]
     for (const row of rows) {
       const inserted = await tx.query(
-        `INSERT INTO requests (id, tenant_id, batch_id, line, chunk, custom_id, endpoint, model, pool, lane, worker_id,
+        `INSERT INTO requests (born, id, tenant_id, batch_id, line, chunk, custom_id, endpoint, model, pool, lane, worker_id,
            attempt, outcome, status_code, part_key, part_offset, part_bytes, finished_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'w', $11, $12, $13, $14, $15, $16, now())
+         VALUES (born_of($1), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'w', $11, $12, $13, $14, $15, $16, now())
          ON CONFLICT DO NOTHING RETURNING id`,
         [
           batchRequestId(job.batchId, row.line),

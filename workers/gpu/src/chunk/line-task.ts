@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Suspicion } from '@forebay/batcher'
 import { batchRequestId, type ChunkJob } from '@forebay/contracts'
 import type { PlanEntry } from '@forebay/plan'
@@ -28,6 +29,7 @@ export function makeLineTask(options: {
   const members = findMembers(line, ['custom_id', 'body'])
   const body = members?.body ? line.subarray(members.body.start, members.body.end) : Buffer.alloc(0)
   const customId = members?.custom_id ? textOf(line.subarray(members.custom_id.start, members.custom_id.end)) : ''
+  let admittedMs: number | undefined
   let startedMs: number | undefined
 
   const end = (answer: Answer) => {
@@ -64,12 +66,12 @@ export function makeLineTask(options: {
         firstTokenMs: null,
         durationMs: Math.max(0, Math.round(nowMs - (startedMs ?? nowMs))),
         finishedAtMs: nowMs,
-        batcherMs: 0,
+        batcherMs: Math.max(0, Math.round((admittedMs ?? nowMs) - options.receivedAtMs)),
         source: 'engine',
         gpuMs: null,
-        modelVersion: null,
-        bodyHash: null,
-        requestBytes: null,
+        modelVersion: tools.modelVersion(job.model),
+        bodyHash: createHash('sha256').update(body).digest('hex'),
+        requestBytes: { key: job.inputKey, offset: entry.offset, length: entry.length },
       },
     })
   }
@@ -87,6 +89,7 @@ export function makeLineTask(options: {
     suspicion: Math.max(0, Math.min(2, job.attempt - trustedReleases)) as Suspicion,
     async attempt(signal, attemptsBefore) {
       startedMs = clock.now()
+      admittedMs ??= startedMs
       const answer = await tools.client.call({
         requestId,
         path: job.endpoint,

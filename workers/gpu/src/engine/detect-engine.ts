@@ -7,7 +7,7 @@ import { field } from './outcome.ts'
 export interface EngineProfile {
   /** `vllm`, `engine-sim`, `ollama`, or `openai` for any other that speaks that API. */
   readonly kind: 'vllm' | 'engine-sim' | 'ollama' | 'openai'
-  readonly models: { id: string; contextTokens: number | null }[]
+  readonly models: { id: string; contextTokens: number | null; version: string | null }[]
 }
 
 /** Asks an engine what it is. Rejects while it is not up, or does not accept the key. */
@@ -20,7 +20,9 @@ export async function detectEngine(client: Pick<EngineClient, 'ask'>): Promise<E
   if (!Array.isArray(list)) throw new ForebayError('unavailable', 'The engine lists no models at /v1/models.')
   const models = list.flatMap((model: unknown) => {
     const [id, context] = [field(model, 'id'), field(model, 'max_model_len')]
-    return typeof id === 'string' ? [{ id, contextTokens: typeof context === 'number' ? context : null }] : []
+    return typeof id === 'string'
+      ? [{ id, contextTokens: typeof context === 'number' ? context : null, version: versionOf(model) }]
+      : []
   })
   const answers = async (path: string, isIt: (value: unknown) => boolean) =>
     client.ask(path).then(
@@ -31,6 +33,14 @@ export async function detectEngine(client: Pick<EngineClient, 'ask'>): Promise<E
   if (await answers('/api/tags', (value) => Array.isArray(field(value, 'models')))) return { kind: 'ollama', models }
   if (await answers('/version', (value) => typeof field(value, 'version') === 'string')) return { kind: 'vllm', models }
   return { kind: 'openai', models }
+}
+
+/** What tells one version of a model from another: the weights it was loaded from (vLLM's `root`) and its context. */
+function versionOf(model: unknown): string | null {
+  const [root, version, context] = [field(model, 'root'), field(model, 'version'), field(model, 'max_model_len')]
+  const name = typeof version === 'string' ? version : typeof root === 'string' ? root : undefined
+  if (name === undefined) return null
+  return (typeof context === 'number' ? `${name}@${context}` : name).slice(0, 256)
 }
 
 // vLLM's own default on a large GPU is 1024; beyond a few thousand, what a request costs here is the limit.

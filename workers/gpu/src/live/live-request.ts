@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { RequestJob, RequestResult, Usage } from '@forebay/contracts'
 import { estimatePromptTokens } from '@forebay/tokens'
 import type { AttemptEnd, Task } from '../dispatcher.ts'
@@ -40,6 +41,8 @@ export class LiveRequest implements Task {
   readonly #reply: ReplySender
   readonly #onEnd: (end: LiveEnd) => void
   #giveUp: GiveUp | undefined
+  readonly #receivedAtMs: number
+  #admittedMs: number | undefined
   #startedMs: number | undefined
   #firstByteMs: number | undefined
   #events: EventStream | undefined
@@ -64,6 +67,7 @@ export class LiveRequest implements Task {
     this.#tools = options.tools
     this.#reply = options.reply
     this.#onEnd = options.onEnd
+    this.#receivedAtMs = options.tools.clock.now()
   }
 
   /** True once the client has been sent something of the answer: it cannot be begun again. */
@@ -85,6 +89,7 @@ export class LiveRequest implements Task {
   async attempt(signal: AbortSignal, attemptsBefore: number): Promise<AttemptEnd> {
     const { batcher, client, clock, limits } = this.#tools
     this.#startedMs = clock.now()
+    this.#admittedMs ??= this.#startedMs
     const limitMs = limits.limitMs(batcher.estimate(this), attemptsBefore)
     const { endpoint, requestId } = this.job
     const call = { requestId, path: endpoint, body: this.#body, limitMs, signal }
@@ -210,11 +215,11 @@ export class LiveRequest implements Task {
       firstTokenMs,
       durationMs: Math.max(0, Math.round(nowMs - startedMs)),
       finishedAtMs: nowMs,
-      batcherMs: 0,
+      batcherMs: Math.max(0, Math.round((this.#admittedMs ?? nowMs) - this.#receivedAtMs)),
       source: 'engine',
       gpuMs: null,
-      modelVersion: null,
-      bodyHash: null,
+      modelVersion: this.#tools.modelVersion(job.model),
+      bodyHash: createHash('sha256').update(this.#body).digest('hex'),
       requestBytes: null,
     })
   }

@@ -117,9 +117,9 @@ it('usage adds up the ledger in whole numbers by each group, and audit rows come
   for (const line of [1, 2, 3]) {
     const id = `batch_req_u_${line}`
     await harness.db.query(
-      `INSERT INTO requests (id, tenant_id, batch_id, line, custom_id, endpoint, model, pool, lane, worker_id, attempt,
+      `INSERT INTO requests (born, id, tenant_id, batch_id, line, custom_id, endpoint, model, pool, lane, worker_id, attempt,
          outcome, status_code, finished_at)
-       VALUES ($1, 'used', 'batch_u', $2, $3, '/v1/chat/completions', 'm', 'p', 'batch', 'w', 1, 'succeeded', 200, now())`,
+       VALUES (born_of($1), $1, 'used', 'batch_u', $2, $3, '/v1/chat/completions', 'm', 'p', 'batch', 'w', 1, 'succeeded', 200, now())`,
       [id, line, `c${line}`],
     )
     await harness.db.query(

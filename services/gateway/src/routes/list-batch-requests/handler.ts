@@ -71,7 +71,7 @@ export const listBatchRequests: Route = (app, { db }) => {
       const batch = await findBatch(db, { tenantId: callerOf(request).tenantId, id: request.params.id })
       const rows = await db.query<RequestRow>(
         `SELECT r.*, coalesce((SELECT sum(l.amount_nano) FROM ledger l WHERE l.request_id = r.id), 0)::bigint AS cost_nano
-         FROM requests r WHERE r.batch_id = $1 AND r.line > $2 ORDER BY r.line LIMIT $3`,
+         FROM requests r WHERE r.born = born_of($1) AND r.batch_id = $1 AND r.line > $2 ORDER BY r.line LIMIT $3`,
         [batch.id, after, limit + 1],
       )
       const data = rows.slice(0, limit).map((row) => ({
