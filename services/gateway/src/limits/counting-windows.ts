@@ -1,6 +1,7 @@
 import { describeError, type Logger, type Running } from '@forebay/kernel'
 import { Redis } from 'ioredis'
-import { RateLimiterMemory, RateLimiterRedis, type RateLimiterRes } from 'rate-limiter-flexible'
+import { RateLimiterMemory } from 'rate-limiter-flexible'
+import { addInRedis } from './add-in-redis.ts'
 
 /** How much was counted in a key's present window, and when that window ends. */
 export interface WindowState {
@@ -8,13 +9,25 @@ export interface WindowState {
   resetMs: number
 }
 
+/** What is counted, each in windows of its own length. */
+export type Window = 'requests' | 'tokens' | 'batches'
+
 /** Counts per key in windows of fixed length, shared by all gateways where there is Redis. */
 export interface CountingWindows extends Running {
-  /** Adds `points` (negative: gives back) and answers the window's state; undefined when the store cannot be reached. */
-  add(window: 'requests' | 'tokens' | 'batches', key: string, points: number): Promise<WindowState | undefined>
+  /**
+   * Adds points (negative: gives back) to windows of one key, all in one call to the store, and answers each window's
+   * state; undefined when the store cannot be reached.
+   */
+  add<W extends Window>(key: string, points: Readonly<Record<W, number>>): Promise<Record<W, WindowState> | undefined>
 }
 
-const windowSeconds = { requests: 60, tokens: 60, batches: 3600 } as const
+/** Adds the points to each of the windows and answers their states, in order. */
+export type AddToWindows = (
+  key: string,
+  changes: readonly { window: Window; points: number; lengthMs: number }[],
+) => Promise<readonly WindowState[]>
+
+const windowMs: Record<Window, number> = { requests: 60_000, tokens: 60_000, batches: 3_600_000 }
 
 /** Windows in Redis, or in this process when `redisUrl` is not set. An unreachable Redis is known within half a second. */
 export function openCountingWindows(options: {
@@ -23,19 +36,14 @@ export function openCountingWindows(options: {
   onError: () => void
 }): CountingWindows {
   const redis = options.redisUrl === undefined ? undefined : connect(options.redisUrl, options.logger)
-  const points = Number.MAX_SAFE_INTEGER
-  const make = (window: keyof typeof windowSeconds) => {
-    const common = { points, duration: windowSeconds[window], keyPrefix: `forebay:limit:${window}` }
-    return redis ? new RateLimiterRedis({ ...common, storeClient: redis }) : new RateLimiterMemory(common)
-  }
-  const limiters = { requests: make('requests'), tokens: make('tokens'), batches: make('batches') }
+  const addAll = redis ? addInRedis(redis) : addInMemory()
   return {
-    add: async (window, key, amount) => {
+    add: async <W extends Window>(key: string, points: Readonly<Record<W, number>>) => {
+      const windows = Object.keys(points) as W[]
       try {
-        const limiter = limiters[window]
-        const result: RateLimiterRes =
-          amount >= 0 ? await limiter.penalty(key, amount) : await limiter.reward(key, -amount)
-        return { used: result.consumedPoints, resetMs: Math.max(0, result.msBeforeNext) }
+        const changes = windows.map((window) => ({ window, points: points[window], lengthMs: windowMs[window] }))
+        const states = await addAll(key, changes)
+        return Object.fromEntries(windows.map((window, i) => [window, states[i]])) as Record<W, WindowState>
       } catch (err) {
         options.onError()
         options.logger.warn({ reason: describeError(err) }, 'limiter cannot be reached; requests pass unlimited')
@@ -44,6 +52,24 @@ export function openCountingWindows(options: {
     },
     stop: async () => redis?.disconnect(),
   }
+}
+
+function addInMemory(): AddToWindows {
+  const limiters = new Map<Window, RateLimiterMemory>()
+  const limiterOf = (window: Window, lengthMs: number) => {
+    const points = Number.MAX_SAFE_INTEGER
+    const limiter = limiters.get(window) ?? new RateLimiterMemory({ points, duration: lengthMs / 1000 })
+    limiters.set(window, limiter)
+    return limiter
+  }
+  return (key, changes) =>
+    Promise.all(
+      changes.map(async ({ lengthMs, points, window }) => {
+        const limiter = limiterOf(window, lengthMs)
+        const result = points >= 0 ? await limiter.penalty(key, points) : await limiter.reward(key, -points)
+        return { used: result.consumedPoints, resetMs: Math.max(0, result.msBeforeNext) }
+      }),
+    )
 }
 
 function connect(url: string, logger: Logger): Redis {

@@ -2,6 +2,7 @@ import { type Clock, ForebayError } from '@forebay/kernel'
 import type { Caller } from '../auth/authenticator.ts'
 import type { GatewayMetrics } from '../metrics.ts'
 import type { CountingWindows, WindowState } from './counting-windows.ts'
+import { makeLateCorrections } from './late-corrections.ts'
 
 /** Batches a tenant may create in an hour. */
 const batchesPerHour = 2_000
@@ -10,8 +11,8 @@ const batchesPerHour = 2_000
 export interface Admission {
   /** OpenAI's x-ratelimit headers. */
   readonly headers: Record<string, string>
-  /** Corrects the estimate by the tokens really used. Never throws. */
-  settle(tokens: number): Promise<void>
+  /** Corrects the estimate by the tokens really used, a moment later. Never throws. */
+  settle(tokens: number): void
 }
 
 /** Holds tenants to their requests and tokens a minute; lets all pass while the counts cannot be reached. */
@@ -31,6 +32,7 @@ export function makeTenantLimits(options: {
   tokensPerMinute: number
 }): TenantLimits {
   const { windows, clock, metrics } = options
+  const corrections = makeLateCorrections({ windows, clock })
   const refuse = (limit: string, message: string, retryAfterMs: number): never => {
     metrics.rateLimited.inc({ limit })
     throw new ForebayError('rate_limit_exceeded', message, { retryAfterMs })
@@ -39,22 +41,15 @@ export function makeTenantLimits(options: {
     admit: async (caller, tokens, onHeaders) => {
       const requestsMax = caller.requestsPerMinute ?? options.requestsPerMinute
       const tokensMax = caller.tokensPerMinute ?? options.tokensPerMinute
-      const [requests, used] = await Promise.all([
-        windows.add('requests', caller.tenantId, 1),
-        windows.add('tokens', caller.tenantId, tokens),
-      ])
-      const atMs = clock.now()
+      const counted = await windows.add(caller.tenantId, { requests: 1, tokens })
+      const { requests, tokens: used } = counted ?? { requests: undefined, tokens: undefined }
+      const windowEndsMs = used && clock.now() + used.resetMs
       const headers = { ...headersOf('requests', requestsMax, requests), ...headersOf('tokens', tokensMax, used) }
       onHeaders(headers)
       const overRequests = requests !== undefined && requests.used > requestsMax
       const overTokens = used !== undefined && used.used > tokensMax
-      if (overRequests || overTokens) {
-        // What is refused uses nothing up.
-        await Promise.all([
-          windows.add('requests', caller.tenantId, -1),
-          windows.add('tokens', caller.tenantId, -tokens),
-        ])
-      }
+      // What is refused uses nothing up.
+      if (overRequests || overTokens) await windows.add(caller.tenantId, { requests: -1, tokens: -tokens })
       const where = `in organization ${caller.tenantId}`
       if (overRequests) {
         const text = `Rate limit reached ${where} on requests per min (RPM): Limit ${requestsMax}, Used ${requestsMax}, Requested 1. Please try again in ${shown(requests.resetMs)}.`
@@ -70,18 +65,13 @@ export function makeTenantLimits(options: {
       }
       return {
         headers,
-        settle: async (actual) => {
-          const difference = actual - tokens
-          // A window that has ended took the estimate with it: nothing of it is left to give back.
-          if (difference < 0 && (!used || clock.now() >= atMs + used.resetMs)) return
-          if (difference !== 0) await windows.add('tokens', caller.tenantId, difference)
-        },
+        settle: (actual) => corrections.add(caller.tenantId, actual - tokens, windowEndsMs),
       }
     },
     admitBatch: async (caller) => {
-      const state = await windows.add('batches', caller.tenantId, 1)
+      const state = (await windows.add(caller.tenantId, { batches: 1 }))?.batches
       if (!state || state.used <= batchesPerHour) return
-      await windows.add('batches', caller.tenantId, -1)
+      await windows.add(caller.tenantId, { batches: -1 })
       const text = `Rate limit reached in organization ${caller.tenantId} on batches per hour: Limit ${batchesPerHour}. Please try again in ${shown(state.resetMs)}.`
       refuse('batches', text, state.resetMs)
     },

@@ -113,7 +113,8 @@ export class LiveCalls implements Running {
 
   /** Forgets a call; one that is not over is cancelled. */
   close(call: LiveCall): void {
-    call.cancel(new ForebayError('client_closed', 'The client closed the connection.'))
+    // Most are over, and an error with its stack is not made for nothing.
+    if (!call.over) call.cancel(new ForebayError('client_closed', 'The client closed the connection.'))
     this.#calls.delete(call.requestId)
     this.#options.metrics.liveInFlight.set(this.#calls.size)
   }

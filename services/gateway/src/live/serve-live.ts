@@ -54,8 +54,8 @@ async function serveLive(
       },
       (tried) => deps.models.livePoolFor({ ...wish, tried }),
     )
-    .catch(async (err: unknown) => {
-      await admission.settle(0)
+    .catch((err: unknown) => {
+      admission.settle(0)
       throw err
     })
   const onClose = () => deps.calls.close(call)
@@ -76,11 +76,11 @@ async function serveLive(
       },
     })
     if (status < 400) outcome = 'succeeded'
-    if (usage || status >= 400) void admission.settle(tokensOf(usage))
+    if (usage || status >= 400) admission.settle(tokensOf(usage))
   } catch (err) {
     const error = asForebayError(err)
     if (error.code === 'client_closed') outcome = 'cancelled'
-    else void admission.settle(0)
+    else admission.settle(0)
     deps.logger.debug({ requestId: request.id, reason: describeError(err) }, 'a live request failed')
     throw err
   } finally {

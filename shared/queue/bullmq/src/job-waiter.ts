@@ -17,6 +17,7 @@ export class JobWaiter {
   readonly #closing = new AbortController()
   #waiter: IQueueBackend | undefined
   #wait: Promise<void> | undefined
+  readonly #ends = new Set<() => void>()
   #receivers = 0
 
   constructor(options: { broker: Broker; clock: Clock; logger: Logger; queue: string; operations: IQueueBackend }) {
@@ -29,24 +30,32 @@ export class JobWaiter {
 
   /** Returns when a job may be there, after `ms`, on abort, on `close`, or when the broker could not be asked. */
   async wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
-    const ended = new AbortController()
-    const signals = [ended.signal, this.#closing.signal, ...(signal ? [signal] : [])]
+    if (signal?.aborted || this.#closing.signal.aborted) return
     this.#receivers++
-    try {
-      const timer = this.#clock.sleep(ms, AbortSignal.any(signals)).catch(() => undefined)
-      this.#wait ??= this.#waitOnce(Math.min(ms, waitMsMax)).finally(() => {
-        this.#wait = undefined
-      })
-      await Promise.race([this.#wait, timer])
-    } finally {
-      this.#receivers--
-      ended.abort()
-    }
+    this.#wait ??= this.#waitOnce(Math.min(ms, waitMsMax)).finally(() => {
+      this.#wait = undefined
+    })
+    const wait = this.#wait
+    // By hand: composed signals and an aborted sleep would cost more than the wait, once and more per live job.
+    await new Promise<void>((resolve) => {
+      const end = () => {
+        cancel()
+        signal?.removeEventListener('abort', end)
+        this.#ends.delete(end)
+        resolve()
+      }
+      const cancel = this.#clock.after(ms, end)
+      signal?.addEventListener('abort', end, { once: true })
+      this.#ends.add(end)
+      void wait.then(end)
+    })
+    this.#receivers--
   }
 
   /** Ends the wait; later waits return at once. */
   async close(): Promise<void> {
     this.#closing.abort()
+    for (const end of this.#ends) end()
     await this.#drop()
     // On a connection that never opened, the wait would not end.
     const ended = new AbortController()

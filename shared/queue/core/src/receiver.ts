@@ -54,10 +54,10 @@ export class JobReceiver<T> implements Running {
    */
   async receive(options: { max: number; waitMs: number; signal?: AbortSignal }): Promise<readonly LeasedJob<T>[]> {
     const { signal: outer, max, waitMs } = options
-    const signal = outer ? AbortSignal.any([outer, this.#stopping.signal]) : this.#stopping.signal
     // An answer of "none" would make a polling caller spin.
     if (this.#stopping.signal.aborted) throw queueClosed(this.#options.driver.name)
-    if (signal.aborted || max <= 0) return []
+    if (outer?.aborted || max <= 0) return []
+    const { signal, release } = outer ? either(outer, this.#stopping.signal) : only(this.#stopping.signal)
     const poll = this.#options.driver
       .receive({ max, waitMs, leaseMs: this.#leaseMs, signal })
       .then((leases) => Promise.all(leases.map((lease) => this.#open(lease))))
@@ -68,6 +68,7 @@ export class JobReceiver<T> implements Running {
       // Received while stopping: `stop` gives them back, nobody should start them.
       return this.#stopping.signal.aborted ? [] : jobs
     } finally {
+      release()
       this.#polls.delete(poll)
     }
   }
@@ -165,4 +166,27 @@ export class JobReceiver<T> implements Running {
   #retryMs(attempt: number): number {
     return backoffMs(attempt, this.#options.retry ?? { firstMs: 1_000, maxMs: 60_000 })
   }
+}
+
+interface Linked {
+  signal: AbortSignal
+  /** Lets go of the signals it follows. */
+  release(): void
+}
+
+/** A signal that aborts with the first of two. AbortSignal.any leaves its following to the garbage collector, which costs on every poll. */
+function either(one: AbortSignal, other: AbortSignal): Linked {
+  const linked = new AbortController()
+  const abort = () => linked.abort('ended')
+  one.addEventListener('abort', abort, { once: true })
+  other.addEventListener('abort', abort, { once: true })
+  const release = () => {
+    one.removeEventListener('abort', abort)
+    other.removeEventListener('abort', abort)
+  }
+  return { signal: linked.signal, release }
+}
+
+function only(signal: AbortSignal): Linked {
+  return { signal, release: () => {} }
 }
