@@ -1,6 +1,7 @@
 export { makeBatcher } from './batcher.ts'
 export type { SeatBounds } from './engine-seats.ts'
 export type { Arrival, Batcher, BatcherCounts, BatcherOptions } from './gate.ts'
+export { type GatherItem, type GatherLimits, makeGatherer } from './gatherer.ts'
 export type { Estimate } from './learned-lengths.ts'
 export { makeLearnedLengths } from './learned-lengths.ts'
 export type { BatcherRequest, EngineSample, Objective, PerLane, Suspicion } from './request.ts'

@@ -152,6 +152,21 @@ export const settings = {
     whole(1, 65_536).optional(),
     'most requests at the engine at once; found out from what the engine says when not set',
   ),
+  microBatchSize: setting(
+    'FOREBAY_MICRO_BATCH_SIZE',
+    whole(1, 4_096).default(32),
+    'most inputs of an embeddings call to the engine that several requests share; 1 sends each request by itself',
+  ),
+  microBatchTokens: setting(
+    'FOREBAY_MICRO_BATCH_TOKENS',
+    whole(1, 10_000_000).default(8_192),
+    'most estimated tokens of such a call',
+  ),
+  microBatchWaitMs: setting(
+    'FOREBAY_MICRO_BATCH_WAIT_MS',
+    whole(0, 10_000).default(50),
+    'longest an embeddings request waits for others to share its call, while the engine is at work',
+  ),
   realtimeSeats: setting(
     'FOREBAY_REALTIME_SEATS',
     whole(0, 65_536).optional(),

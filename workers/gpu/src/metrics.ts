@@ -16,6 +16,7 @@ export interface WorkerMetrics {
   readonly unflushed: Gauge
   readonly engineUp: Gauge
   readonly draining: Gauge
+  readonly sharedInputs: Histogram
 }
 
 /** Registers the metrics; a name that the process already has is kept as it is and ours goes unregistered. */
@@ -71,6 +72,10 @@ export function makeWorkerMetrics(registry: Registry): WorkerMetrics {
         '1 while the worker drains, by reason: stop, or spot when its machine is taken',
       ),
       labelNames: ['reason'],
+    }),
+    sharedInputs: new Histogram({
+      ...own('forebay_worker_embedding_inputs', 'inputs of one embeddings call to the engine'),
+      buckets: powers,
     }),
     engineUp: new Gauge(own('forebay_worker_engine_up', '1 while the engine answers and makes tokens')),
   }

@@ -11,6 +11,7 @@ import { makeAnnouncer } from './announcer.ts'
 import { ChunkRunner } from './chunk/chunk-runner.ts'
 import { RequestDispatcher } from './dispatcher.ts'
 import { type DrainReason, drainReasons, makeDrain } from './drain.ts'
+import { GatheringClient } from './embeddings/gathering-client.ts'
 import { seatBounds } from './engine/detect-engine.ts'
 import { openEngineClient } from './engine/engine-client.ts'
 import { EngineMonitor, type EngineState } from './engine/engine-monitor.ts'
@@ -66,6 +67,16 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     connections: seatBounds('vllm', config.engineInFlight).max + 8,
     idleMs,
     clock,
+  })
+  const gathering = new GatheringClient({
+    client,
+    limits: {
+      inputsMax: config.microBatchSize,
+      tokensMax: config.microBatchTokens,
+      waitMs: config.microBatchWaitMs,
+    },
+    clock,
+    metrics,
   })
   const batcher = makeBatcher({
     seats: seatBounds('openai', config.engineInFlight),
@@ -129,7 +140,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     clock,
     logger,
     metrics,
-    client,
+    client: { call: (call) => gathering.call(call), stream: client.stream },
     batcher,
     dispatcher,
     limits,
@@ -225,7 +236,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   let stopped: Promise<void> | undefined
   const stop = async () => {
     await drain.run()
-    await client.stop()
+    await Promise.all([gathering.stop(), client.stop()])
     logger.info({ workerId }, 'worker stopped')
   }
   const stopOnce = () => (stopped ??= stop())

@@ -94,6 +94,7 @@ export function makeLineTask(options: {
         requestId,
         path: job.endpoint,
         body,
+        lane: job.lane,
         limitMs: limits.limitMs(tools.batcher.estimate(task), attemptsBefore),
         signal,
       })

@@ -1,3 +1,4 @@
+import type { Lane } from '@forebay/contracts'
 import type { Clock, Running } from '@forebay/kernel'
 import { describeError } from '@forebay/kernel'
 import { Pool } from 'undici'
@@ -12,6 +13,7 @@ export interface EngineCall {
   path: string
   /** Sent byte for byte. */
   body: Buffer
+  lane: Lane
   /** Longest wait for the first byte. */
   limitMs: number
   /** Its abort cuts the connection, at which an engine frees the seat; the call then rejects with the reason. */

@@ -91,8 +91,8 @@ export class LiveRequest implements Task {
     this.#startedMs = clock.now()
     this.#admittedMs ??= this.#startedMs
     const limitMs = limits.limitMs(batcher.estimate(this), attemptsBefore)
-    const { endpoint, requestId } = this.job
-    const call = { requestId, path: endpoint, body: this.#body, limitMs, signal }
+    const { endpoint, lane, requestId } = this.job
+    const call = { requestId, path: endpoint, body: this.#body, lane, limitMs, signal }
     try {
       if (!this.job.stream) return this.#whole(await client.call(call))
       const relay = makeStreamRelay({
