@@ -17,7 +17,7 @@ export interface PlanningOptions {
   blobs: BlobStore
   clock: Clock
   logger: Logger
-  config: Pick<Config, 'maxLineBytes' | 'maxBatchRequests' | 'chunkRequests' | 'chunkTokens'>
+  config: Pick<Config, 'maxLineBytes' | 'maxBatchRequests' | 'chunkRequests' | 'chunkTokens' | 'runIdenticalOnce'>
   metrics: SchedulerMetrics
   pools: Pools
 }

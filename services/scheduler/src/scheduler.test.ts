@@ -1,5 +1,6 @@
 import { blobKeys, type Control } from '@forebay/contracts'
 import { ForebayError } from '@forebay/kernel'
+import { decodePlanEntries } from '@forebay/plan'
 import { eventually } from '@forebay/test-support'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Held, line, makeTestKit, readLines, type TestKit } from './testing/test-kit.ts'
@@ -185,6 +186,33 @@ describe('a lost chunk', () => {
       { line: 4, attempt: 2 },
     ])
   }
+
+  test('of identical lines is one, and what is left of it is released again with a line that runs', async () => {
+    await kit.start(patient)
+    const same = (id: string) => line(id, 'the same').replace('"max_tokens"', '"temperature":0,"max_tokens"')
+    const id = await kit.submit(Array.from({ length: 20 }, (_, i) => same(`id-${i + 1}`)))
+    const first = await takeOne()
+    const flagsOf = (held: Held) =>
+      decodePlanEntries(Buffer.from(held.job.entries, 'base64')).map((e) => [e.line, e.flags])
+    expect(flagsOf(first)).toEqual(Array.from({ length: 20 }, (_, i) => [i + 1, i === 0 ? 0 : 1]))
+    const [row] = await kit.db.query(
+      'SELECT count(*)::int AS n, max(entries) AS entries FROM chunks WHERE batch_id = $1',
+      [id],
+    )
+    expect(row).toEqual({ n: 1, entries: 20 })
+    await kit.record(
+      first.job,
+      Array.from({ length: 17 }, (_, i) => i + 1),
+    )
+    await kit.note(first.job, 'returned')
+    const again = await takeOne()
+    expect(again.job.attempt).toBe(2)
+    expect(flagsOf(again)).toEqual([
+      [18, 0],
+      [19, 1],
+      [20, 1],
+    ])
+  })
 
   test('that its worker hands back is released again without the lines that finished', async () => {
     await kit.start()

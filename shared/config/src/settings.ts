@@ -27,6 +27,11 @@ const whole = (min: number, max: number) =>
     .regex(/^\d+$/, `must be a whole number from ${min} to ${max}`)
     .transform(Number)
     .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`))
+const onOff = (normal: 'on' | 'off') =>
+  z
+    .enum(['on', 'off'])
+    .default(normal)
+    .transform((value) => value === 'on')
 const list = text.transform((value) =>
   value
     .split(',')
@@ -131,6 +136,11 @@ export const settings = {
     'FOREBAY_CHUNK_TOKENS',
     whole(1, 10_000_000).default(65_536),
     'most estimated tokens of a chunk of several requests',
+  ),
+  runIdenticalOnce: setting(
+    'FOREBAY_RUN_IDENTICAL_ONCE',
+    onOff('on'),
+    'lines of a batch with the same body, at temperature 0 or with a seed, are run once and answered all: on or off',
   ),
   chunkLeaseMs: setting(
     'FOREBAY_CHUNK_LEASE_MS',

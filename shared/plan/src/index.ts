@@ -1,6 +1,9 @@
+export { findMembers } from './json-members.ts'
 export {
+  clearSameAsPrevious,
   decodePlanEntries,
   flagSameAsPrevious,
+  isSameAsPrevious,
   type PlanEntry,
   planEntryBytes,
   planLimits,

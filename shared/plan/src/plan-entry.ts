@@ -10,6 +10,7 @@
  *  19  u8   flags
  */
 export const planEntryBytes = 20
+const flagsAt = 19
 
 export interface PlanEntry {
   offset: number
@@ -33,7 +34,7 @@ export function writePlanEntry(buffer: Buffer, position: number, entry: PlanEntr
   buffer.writeUInt32LE(entry.line, at + 8)
   buffer.writeUIntLE(entry.estTokens, at + 12, 3)
   buffer.writeUInt32LE(entry.prefixGroup, at + 15)
-  buffer.writeUInt8(entry.flags, at + 19)
+  buffer.writeUInt8(entry.flags, at + flagsAt)
 }
 
 /** Reads the entry at `position` entries into `buffer`. */
@@ -45,8 +46,19 @@ export function readPlanEntry(buffer: Buffer, position: number): PlanEntry {
     line: buffer.readUInt32LE(at + 8),
     estTokens: buffer.readUIntLE(at + 12, 3),
     prefixGroup: buffer.readUInt32LE(at + 15),
-    flags: buffer.readUInt8(at + 19),
+    flags: buffer.readUInt8(at + flagsAt),
   }
+}
+
+/** Whether the entry at `position` is the same request as the one before it. */
+export function isSameAsPrevious(buffer: Buffer, position: number): boolean {
+  return ((buffer[position * planEntryBytes + flagsAt] ?? 0) & flagSameAsPrevious) !== 0
+}
+
+/** Makes the entry at `position` one that runs itself: what it follows is not with it. */
+export function clearSameAsPrevious(buffer: Buffer, position: number): void {
+  const at = position * planEntryBytes + flagsAt
+  buffer.writeUInt8((buffer[at] ?? 0) & ~flagSameAsPrevious, at)
 }
 
 /** All entries of a run of encoded ones. */

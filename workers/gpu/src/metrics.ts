@@ -12,6 +12,7 @@ export interface WorkerMetrics {
   readonly tokensMax: Gauge
   readonly admitted: Histogram
   readonly retries: Counter
+  readonly identical: Counter
   readonly flushSeconds: Histogram
   readonly unflushed: Gauge
   readonly engineUp: Gauge
@@ -60,6 +61,10 @@ export function makeWorkerMetrics(registry: Registry): WorkerMetrics {
     retries: new Counter({
       ...own('forebay_worker_retries_total', 'attempts at the engine that were made again, by reason'),
       labelNames: ['reason'],
+    }),
+    identical: new Counter({
+      ...own('forebay_worker_identical_total', 'lines of batches that got the answer of an identical line'),
+      labelNames: ['model'],
     }),
     flushSeconds: new Histogram({
       ...own('forebay_worker_flush_seconds', 'time to store a part and its result event'),

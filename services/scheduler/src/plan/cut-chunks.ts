@@ -1,14 +1,22 @@
 import { setImmediate as breathe } from 'node:timers/promises'
-import { planEntryBytes, readPlanEntry } from '@forebay/plan'
+import { clearSameAsPrevious, isSameAsPrevious, planEntryBytes, readPlanEntry } from '@forebay/plan'
 
 /** Columns of a batch's chunks, by index: each a run of the plan. */
 export interface ChunkColumns {
   firstEntry: number[]
   entries: number[]
+  /** Of the requests that run; those that are the same as one of them cost nothing. */
   estTokens: number[]
 }
 
-/** Cuts a plan into chunks of at most `chunkRequests` requests and `chunkTokens` tokens; one request alone may exceed the latter. */
+// Requests that are the same as another cost the engine nothing, but the worker reads each of them.
+const identicalMax = { entries: 4_096, bytes: 16 * 1024 * 1024 }
+
+/**
+ * Cuts a plan into chunks of at most `chunkRequests` requests and `chunkTokens` tokens that run; one request alone may
+ * exceed the latter. Requests that are the same as the one before them go with it and count for neither, up to 4,096
+ * entries and 16 MiB of them a chunk; the first of those that go into another chunk loses its flag in `plan`: it runs.
+ */
 export async function cutChunks(
   plan: Buffer,
   limits: { chunkRequests: number; chunkTokens: number },
@@ -16,20 +24,40 @@ export async function cutChunks(
   const columns: ChunkColumns = { firstEntry: [], entries: [], estTokens: [] }
   const count = plan.length / planEntryBytes
   let first = 0
-  let tokens = 0
+  let running = { requests: 0, tokens: 0, identicalBytes: 0 }
   const close = (end: number) => {
     columns.firstEntry.push(first)
     columns.entries.push(end - first)
-    columns.estTokens.push(tokens)
+    columns.estTokens.push(running.tokens)
     first = end
-    tokens = 0
+    running = { requests: 0, tokens: 0, identicalBytes: 0 }
   }
   for (let i = 0; i < count; i++) {
     if (i % 16_384 === 16_383) await breathe()
-    const { estTokens } = readPlanEntry(plan, i)
-    if (i > first && (i - first === limits.chunkRequests || tokens + estTokens > limits.chunkTokens)) close(i)
-    tokens += estTokens
+    const { estTokens, length } = readPlanEntry(plan, i)
+    if (isSameAsPrevious(plan, i)) {
+      const room = i - first < identicalMax.entries && running.identicalBytes + length <= identicalMax.bytes
+      if (room) {
+        running.identicalBytes += length
+        continue
+      }
+      clearSameAsPrevious(plan, i)
+      close(i)
+    } else if (i > first) {
+      const full = running.requests === limits.chunkRequests || running.tokens + estTokens > limits.chunkTokens
+      if (full || i - first + familyOf(plan, i, count) > identicalMax.entries) close(i)
+    }
+    running.requests++
+    running.tokens += estTokens
   }
   if (first < count) close(count)
   return columns
+}
+
+/** How many entries from here on are one request and those that are the same; looks no further than a chunk holds. */
+function familyOf(plan: Buffer, leader: number, count: number): number {
+  const end = Math.min(count, leader + identicalMax.entries)
+  let next = leader + 1
+  while (next < end && isSameAsPrevious(plan, next)) next++
+  return next - leader
 }

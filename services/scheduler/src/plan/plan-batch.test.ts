@@ -10,6 +10,7 @@ const rules: PlanRules = {
   maxBatchRequests: 5000,
   chunkRequests: 64,
   chunkTokens: 65_536,
+  runIdenticalOnce: true,
 }
 
 const request = (customId: string, more: Record<string, unknown> = {}, content = 'hello') => ({
@@ -239,6 +240,71 @@ describe('planBatch: the plan', () => {
     expect(groups[3]).toBe(groups[4])
     expect(groups[0]).not.toBe(groups[3])
     expect([groups[2], groups[5]]).toEqual([0, 0])
+  })
+
+  describe('requests with the same body', () => {
+    const flagsOf = async (lines: object[], more: Partial<PlanRules> = {}) => {
+      const outcome = await plan(file(...lines), more)
+      if (!outcome.valid) throw new Error(JSON.stringify(outcome.errors))
+      const entries = decodePlanEntries(outcome.plan).map(({ flags, line }) => [line, flags])
+      return { entries, chunks: outcome.chunks }
+    }
+    const same = { temperature: 0 }
+
+    test('follow the first of them at once, flagged, wherever they stand in the file', async () => {
+      const lines = ['x', 'y', 'x', 'z', 'y', 'x'].map((content, i) => request(`${i}`, same, content))
+      const { entries } = await flagsOf(lines)
+      expect(entries).toEqual([
+        [1, 0],
+        [3, 1],
+        [6, 1],
+        [2, 0],
+        [5, 1],
+        [4, 0],
+      ])
+    })
+
+    test.each<[string, object, Partial<PlanRules>, boolean]>([
+      ['at temperature 0', { temperature: 0 }, {}, true],
+      ['with a seed', { seed: 7, temperature: 1 }, {}, true],
+      ['at no temperature named', {}, {}, false],
+      ['at temperature 0.2', { temperature: 0.2 }, {}, false],
+      ['when they are to be run each', { temperature: 0 }, { runIdenticalOnce: false }, false],
+    ])('are run once %s: %o', async (_, more, rulesMore, once) => {
+      const { entries } = await flagsOf([request('a', { ...more }), request('b', { ...more })], rulesMore)
+      expect(entries).toEqual([
+        [1, 0],
+        [2, once ? 1 : 0],
+      ])
+    })
+
+    test('are run once when they are embeddings, whatever they say', async () => {
+      const embedding = (id: string) => ({ ...request(id), url: '/v1/embeddings', body: { model: 'm', input: 'text' } })
+      const { entries } = await flagsOf([embedding('a'), embedding('b')], { endpoint: '/v1/embeddings' })
+      expect(entries).toEqual([
+        [1, 0],
+        [2, 1],
+      ])
+    })
+
+    test('are not the same when a byte of the body differs', async () => {
+      const spaced = JSON.stringify(request('b', same)).replace('"temperature":0', '"temperature": 0')
+      const outcome = await plan(file(request('a', same), spaced))
+      if (!outcome.valid) throw new Error(JSON.stringify(outcome.errors))
+      expect(decodePlanEntries(outcome.plan).map(({ flags }) => flags)).toEqual([0, 0])
+    })
+
+    test('count for neither limit of a chunk; a chunk that begins with one of them runs it', async () => {
+      const lines = Array.from({ length: 5000 }, (_, i) =>
+        request(`${i}`, same, i % 100 === 99 ? `other ${i}` : 'the same'),
+      )
+      const { entries, chunks } = await flagsOf(lines, { chunkRequests: 8 })
+      expect(chunks.entries.slice(0, 2)).toEqual([4096, 4950 - 4096 + 7])
+      const firsts = chunks.firstEntry.map((at) => entries[at]?.[1])
+      expect(firsts).toEqual(firsts.map(() => 0))
+      expect(entries.filter(([, flags]) => flags === 0)).toHaveLength(52)
+      expect(Math.max(...chunks.estTokens)).toBeLessThan(8 * 400)
+    })
   })
 
   test('an aborted plan stops with the reason', async () => {

@@ -9,6 +9,7 @@ import { EntryList } from './entry-list.ts'
 import { FaultList, quotable } from './faults.ts'
 import { isBlank, type Line, LineSplitter } from './line-splitter.ts'
 import { hashPrefixes, mediaBytes, prefixCuts } from './prompt-text.ts'
+import { sameAnswerDigest } from './same-body.ts'
 
 /** What planning came to: a plan to run, or what is wrong with the file. */
 export type PlanOutcome =
@@ -23,6 +24,8 @@ export interface PlanRules {
   maxBatchRequests: number
   chunkRequests: number
   chunkTokens: number
+  /** Whether requests that are bound to get the same answer are put next to each other, to be run once. */
+  runIdenticalOnce: boolean
   /** Most faults listed. */
   faultsMax?: number
 }
@@ -128,7 +131,8 @@ class BatchReader {
     this.estTokens += estTokens
     hashPrefixes(body, this.#rules.endpoint, this.#prefixes)
     const { offset, length, number } = line
-    this.entries.add({ offset, length, line: number, estTokens, prefixGroup: 0, flags: 0 }, this.#prefixes)
+    const digest = this.#rules.runIdenticalOnce ? sameAnswerDigest(bytes, body, this.#rules.endpoint) : undefined
+    this.entries.add({ offset, length, line: number, estTokens, prefixGroup: 0, flags: 0 }, this.#prefixes, digest)
   }
 }
 

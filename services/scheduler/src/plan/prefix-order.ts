@@ -1,4 +1,5 @@
 import { setImmediate as breathe } from 'node:timers/promises'
+import { countUp } from './identical-lines.ts'
 import { prefixCuts } from './prompt-text.ts'
 
 /** In which order requests run, and which prefix group each is in (0: none). */
@@ -56,14 +57,8 @@ function findOrAdd(slots: Uint32Array, levels: Uint32Array, level: number, hash:
   }
 }
 
-function countUp(count: number): Uint32Array {
-  const numbers = new Uint32Array(count)
-  for (let i = 0; i < count; i++) numbers[i] = i
-  return numbers
-}
-
 /** A stable sort of `order` by `keys`, which are below `order.length`. */
-function countingSort(order: Uint32Array, keys: Uint32Array): Uint32Array {
+export function countingSort(order: Uint32Array, keys: Uint32Array): Uint32Array {
   const starts = new Uint32Array(order.length + 1)
   for (const key of keys) starts[key + 1] = (starts[key + 1] ?? 0) + 1
   for (let i = 1; i < starts.length; i++) starts[i] = (starts[i] ?? 0) + (starts[i - 1] ?? 0)

@@ -1,7 +1,7 @@
 import type { BlobStore } from '@forebay/blobs'
 import { blobKeys, type ChunkJob, queueName, type WorkJob, workJobSchema } from '@forebay/contracts'
 import type { Clock } from '@forebay/kernel'
-import { planEntryBytes, readPlanEntry } from '@forebay/plan'
+import { clearSameAsPrevious, isSameAsPrevious, planEntryBytes, readPlanEntry } from '@forebay/plan'
 import type { Pools } from '@forebay/pools'
 import { type JobSender, makeJobSender, makeJsonCodec } from '@forebay/queue-core'
 import type { Database } from '@forebay/store'
@@ -99,10 +99,18 @@ export function makeSendToPool(options: {
   }
 }
 
+/** The entries whose lines are not among these. Of requests that are the same, the first that is left runs. */
 function withoutLines(entries: Buffer, lines: ReadonlySet<number>): Buffer {
   const kept: Buffer[] = []
+  let leaderGone = false
   for (let i = 0; i < entries.length / planEntryBytes; i++) {
-    if (lines.has(readPlanEntry(entries, i).line)) continue
+    const same = isSameAsPrevious(entries, i)
+    if (lines.has(readPlanEntry(entries, i).line)) {
+      leaderGone ||= !same
+      continue
+    }
+    if (same && leaderGone) clearSameAsPrevious(entries, i)
+    leaderGone = false
     kept.push(entries.subarray(i * planEntryBytes, (i + 1) * planEntryBytes))
   }
   return Buffer.concat(kept)

@@ -1,12 +1,13 @@
 import type { BlobStore } from '@forebay/blobs'
 import { blobKeys, type ChunkJob } from '@forebay/contracts'
 import { backoffMs, describeError, isForebayError } from '@forebay/kernel'
-import { decodePlanEntries } from '@forebay/plan'
+import { decodePlanEntries, flagSameAsPrevious, isSameAsPrevious, type PlanEntry, planEntryBytes } from '@forebay/plan'
 import type { LeasedJob } from '@forebay/queue-core'
 import type { FinishedRequest } from '../results/result-flusher.ts'
 import type { WorkerTools } from '../tools.ts'
 import type { ByteBudget } from './byte-budget.ts'
-import { makeLineTask } from './line-task.ts'
+import { LineFamily } from './line-family.ts'
+import { type LineEnd, makeLineTask, readLine } from './line-task.ts'
 import { readSegment, type Segment, segmentsOf } from './read-lines.ts'
 
 // An input file that cannot be found may be a folder not mounted yet; after this long the chunk is handed back.
@@ -34,6 +35,7 @@ export type StopReason =
 export class HeldChunk {
   readonly job: ChunkJob
   readonly total: number
+  readonly #entries: Buffer
   readonly #leased: LeasedJob<ChunkJob>
   readonly #tools: WorkerTools
   readonly #blobs: Pick<BlobStore, 'size' | 'readRange'>
@@ -42,7 +44,10 @@ export class HeldChunk {
   readonly #stopping = new AbortController()
   readonly #open = new Set<string>()
   #stopped: StopReason | undefined
+  /** Requests that go to the engine, without those that share the answer of one. */
+  #runs = 0
   #ended = 0
+  #family: LineFamily | undefined
   #stored = 0
   #noteUnsent = false
 
@@ -59,12 +64,14 @@ export class HeldChunk {
     this.#blobs = options.blobs
     this.#budget = options.budget
     this.#nextSerial = options.nextSerial
-    this.total = Math.floor(Buffer.byteLength(this.job.entries, 'base64') / 20)
+    this.#entries = Buffer.from(this.job.entries, 'base64')
+    this.total = Math.floor(this.#entries.length / planEntryBytes)
+    for (let i = 0; i < this.total; i++) if (!isSameAsPrevious(this.#entries, i)) this.#runs++
   }
 
-  /** Requests of it that have no result yet. */
+  /** Requests of it that are to run and have no result yet. */
   get onHand(): number {
-    return this.#stopped ? this.#open.size : this.total - this.#ended
+    return this.#stopped ? this.#open.size : Math.max(0, this.#runs - this.#ended)
   }
 
   /** Tells that it is still held, unless the last such note is still on its way. */
@@ -121,7 +128,7 @@ export class HeldChunk {
     const { batchId, tenantId } = this.job
     const marker = await this.#read('cancel marker', () => this.#blobs.size(blobKeys.cancelled(tenantId, batchId)))
     if (marker !== undefined) this.stop('cancelled', { abort: false })
-    for (const segment of segmentsOf(decodePlanEntries(Buffer.from(this.job.entries, 'base64')))) {
+    for (const segment of segmentsOf(decodePlanEntries(this.#entries))) {
       if (this.#stopped) return
       await this.#startSegment(segment, ends)
     }
@@ -142,33 +149,52 @@ export class HeldChunk {
       this.#budget.give(bytes)
       return
     }
-    for (const { entry, line } of lines) ends.push(this.#startLine(entry, line))
+    for (const { entry, line } of lines) ends.push(this.#takeLine(entry, line))
   }
 
-  #startLine(entry: Segment['entries'][number], line: Buffer): Promise<void> {
+  /** Starts a line, or lets it wait for the answer to the same request. */
+  #takeLine(entry: PlanEntry, line: Buffer): Promise<void> {
+    const request = readLine(line)
+    const receivedAtMs = this.#tools.clock.now()
+    if ((entry.flags & flagSameAsPrevious) !== 0) {
+      if (request && this.#family?.body.equals(request.body)) {
+        this.#budget.give(entry.length)
+        return this.#family.join({ entry, customId: request.customId, receivedAtMs })
+      }
+      // The plan knows bodies by a part of their digest only.
+      this.#runs++
+    }
+    const family = new LineFamily({
+      body: request?.body ?? line,
+      store: (finished) => {
+        this.#tools.metrics.identical.inc({ model: this.job.model })
+        return this.#store(finished)
+      },
+      wanted: () => this.#stopped !== 'lost',
+    })
+    this.#family = family
     return new Promise((resolve) => {
-      const { clock, dispatcher, flusher } = this.#tools
+      const { dispatcher } = this.#tools
       const taskId = `${this.job.batchId}:${entry.line}:${this.#nextSerial()}`
-      const onEnd = (finished: FinishedRequest | undefined) => {
+      const onEnd = (end: LineEnd | undefined) => {
         this.#open.delete(taskId)
         this.#ended++
         this.#budget.give(entry.length)
-        if (!finished) {
-          resolve()
-          return
-        }
-        void flusher.add(finished).then(() => {
-          this.#stored++
-          resolve()
-        })
+        family.end(end)
+        if (end) void this.#store(end.finished).then(resolve)
+        else resolve()
       }
-      const receivedAtMs = clock.now()
       const { tools, job } = { tools: this.#tools, job: this.job }
-      const { refuse, task, valid } = makeLineTask({ tools, job, entry, line, taskId, receivedAtMs, onEnd })
+      const { refuse, task } = makeLineTask({ tools, job, entry, request, taskId, receivedAtMs, onEnd })
       this.#open.add(taskId)
-      if (valid) dispatcher.submit(task)
+      if (request) dispatcher.submit(task)
       else refuse()
     })
+  }
+
+  async #store(finished: FinishedRequest): Promise<void> {
+    await this.#tools.flusher.add(finished)
+    this.#stored++
   }
 
   #note(state: 'held' | 'returned'): Promise<void> {

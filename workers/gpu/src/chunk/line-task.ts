@@ -1,34 +1,47 @@
 import { createHash } from 'node:crypto'
 import type { Suspicion } from '@forebay/batcher'
 import { batchRequestId, type ChunkJob } from '@forebay/contracts'
-import type { PlanEntry } from '@forebay/plan'
+import { findMembers, type PlanEntry } from '@forebay/plan'
 import type { Task } from '../dispatcher.ts'
 import { type Answer, errorAnswer, lastAnswer } from '../engine/outcome.ts'
 import type { FinishedRequest } from '../results/result-flusher.ts'
 import type { WorkerTools } from '../tools.ts'
-import { findMembers } from './json-members.ts'
 import { outputLine } from './output-line.ts'
 
 // A chunk that came back so often may hold a request that kills its worker's engine: look at it with suspicion.
 const trustedReleases = 3
+
+/** How a line ended: its result, and the body of the answer. */
+export interface LineEnd {
+  readonly finished: FinishedRequest
+  readonly body: Buffer
+}
+
+/** What a line of the input file asks for; undefined when it is no request. The body is part of the line. */
+export function readLine(line: Buffer): { body: Buffer; customId: string } | undefined {
+  const members = findMembers(line, ['custom_id', 'body'])
+  if (!members?.body) return undefined
+  const body = line.subarray(members.body.start, members.body.end)
+  const customId = members.custom_id ? textOf(line.subarray(members.custom_id.start, members.custom_id.end)) : ''
+  return { body, customId }
+}
 
 /** A line of a chunk as a task. `onEnd` is called once: with the result, or undefined when it was dropped. */
 export function makeLineTask(options: {
   tools: WorkerTools
   job: ChunkJob
   entry: PlanEntry
-  line: Buffer
+  /** Undefined: the line is no request. */
+  request: { body: Buffer; customId: string } | undefined
   /** Unique in this process. */
   taskId: string
   receivedAtMs: number
-  onEnd: (finished: FinishedRequest | undefined) => void
-}): { task: Task; valid: boolean; refuse: () => void } {
-  const { entry, job, line, onEnd, tools } = options
+  onEnd: (end: LineEnd | undefined) => void
+}): { task: Task; refuse: () => void } {
+  const { entry, job, onEnd, tools } = options
   const { clock, limits, metrics } = tools
   const requestId = batchRequestId(job.batchId, entry.line)
-  const members = findMembers(line, ['custom_id', 'body'])
-  const body = members?.body ? line.subarray(members.body.start, members.body.end) : Buffer.alloc(0)
-  const customId = members?.custom_id ? textOf(line.subarray(members.custom_id.start, members.custom_id.end)) : ''
+  const { body, customId } = options.request ?? { body: Buffer.alloc(0), customId: '' }
   let admittedMs: number | undefined
   let startedMs: number | undefined
 
@@ -43,7 +56,7 @@ export function makeLineTask(options: {
       outcome: succeeded ? 'succeeded' : 'failed',
     })
     tools.throughput.add(answer.usage)
-    onEnd({
+    const finished: FinishedRequest = {
       line: outputLine({ id: requestId, customId, status: answer.status, body: answer.body }),
       result: {
         requestId,
@@ -73,7 +86,8 @@ export function makeLineTask(options: {
         bodyHash: createHash('sha256').update(body).digest('hex'),
         requestBytes: { key: job.inputKey, offset: entry.offset, length: entry.length },
       },
-    })
+    }
+    onEnd({ finished, body: answer.body })
   }
 
   const task: Task = {
@@ -109,7 +123,6 @@ export function makeLineTask(options: {
   }
   return {
     task,
-    valid: members?.body !== undefined,
     refuse: () => end(errorAnswer(400, 'invalid_json', `Line ${entry.line} of the input file is not a request.`)),
   }
 }

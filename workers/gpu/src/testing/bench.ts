@@ -107,13 +107,17 @@ export async function makeBench(
       return worker
     },
     /** Stores an input file and releases it as one chunk, as the scheduler does. */
-    async release(lines: readonly string[], fields: Partial<ChunkJob> = {}): Promise<ChunkJob> {
+    async release(
+      lines: readonly string[],
+      fields: Partial<ChunkJob> = {},
+      flagsOf: (index: number) => number = () => 0,
+    ): Promise<ChunkJob> {
       const batchId = fields.batchId ?? 'batch_1'
       const entries = Buffer.alloc(lines.length * planEntryBytes)
       let offset = 0
       for (const [i, line] of lines.entries()) {
         const length = Buffer.byteLength(line)
-        writePlanEntry(entries, i, { offset, length, line: i + 1, estTokens: 100, prefixGroup: 0, flags: 0 })
+        writePlanEntry(entries, i, { offset, length, line: i + 1, estTokens: 100, prefixGroup: 0, flags: flagsOf(i) })
         offset += length + 1
       }
       await blobs.put(`inputs/${batchId}`, Buffer.from(`${lines.join('\n')}\n`))
