@@ -65,7 +65,8 @@ export async function startStandalone(options: {
       const queues = await pools.queues(config.pool)
       const own = { ...part('worker'), blobs: pools.blobs(config.pool), queues }
       const key = config.engineApiKey ? { apiKey: config.engineApiKey } : {}
-      keep(await startWorker({ ...own, engine: { url: engine.url, ...key } }))
+      const { gpus } = pools.spec(config.pool) ?? {}
+      keep(await startWorker({ ...own, gpus, engine: { url: engine.url, ...key } }))
     }
     const gateway = keep(await startGateway(part('gateway')))
     return { url: gateway.url, apiKey, engine, dataDir, stop: once(() => stopAll(started)) }

@@ -1,6 +1,8 @@
 import type { Batcher, BatcherCounts, BatcherRequest, EngineSample, Suspicion } from '@forebay/batcher'
 import type { Usage } from '@forebay/contracts'
+import type { EngineMeter } from '@forebay/engine-time'
 import { backoffMs, type Clock, type Logger } from '@forebay/kernel'
+import { estimatePromptTokens } from '@forebay/tokens'
 import type { Failure } from './engine/outcome.ts'
 import type { WorkerMetrics } from './metrics.ts'
 
@@ -44,6 +46,7 @@ export interface DispatcherOptions {
   clock: Clock
   logger: Logger
   metrics: WorkerMetrics
+  meter: Pick<EngineMeter, 'begin' | 'leave' | 'abandon'>
   /** Attempts of a request before its failure is its result. */
   attempts: number
   isEngineUp: () => boolean
@@ -100,6 +103,7 @@ export class RequestDispatcher {
     if (!entry.abort) {
       this.#end(entry)
       entry.task.dropped()
+      this.#forget(entry)
     } else if (options.abort) this.#cut(entry, 'dropped')
   }
 
@@ -165,10 +169,11 @@ export class RequestDispatcher {
   }
 
   async #run(entry: Entry): Promise<void> {
-    const { batcher, onFree } = this.#options
+    const { batcher, clock, meter, onFree } = this.#options
     const abort = new AbortController()
     entry.abort = abort
-    entry.startedMs = this.#options.clock.now()
+    entry.startedMs = clock.now()
+    meter.begin(entry.task.id, estimatePromptTokens(entry.task.bytes), entry.startedMs)
     let end: AttemptEnd | undefined
     try {
       end = await entry.task.attempt(abort.signal, entry.tries)
@@ -177,12 +182,15 @@ export class RequestDispatcher {
     }
     entry.abort = undefined
     const ended = end?.kind === 'ended' ? end : undefined
-    const nowMs = this.#options.clock.now()
+    const nowMs = clock.now()
+    meter.leave(entry.task.id, nowMs)
     batcher.finished(entry.task.id, ended?.usage ?? null, nowMs)
     if (end?.kind === 'failure' && isOverloadStatus(end)) batcher.refused(nowMs, end.retryAfterMs)
     if (entry.suspect && ended) batcher.suspectEnded(true)
-    if (ended) this.#end(entry)
-    else this.#again(entry, end?.kind === 'failure' ? end : undefined)
+    if (ended) {
+      this.#end(entry)
+      this.#forget(entry)
+    } else this.#again(entry, end?.kind === 'failure' ? end : undefined)
     this.pump()
     onFree()
   }
@@ -195,6 +203,7 @@ export class RequestDispatcher {
     if (entry.unwanted) {
       this.#end(entry)
       task.dropped()
+      this.#forget(entry)
       return
     }
     metrics.retries.inc({ reason: why })
@@ -215,6 +224,7 @@ export class RequestDispatcher {
     if (entry.spent >= attempts) {
       this.#end(entry)
       task.fail(failure ?? wedgedFailure)
+      this.#forget(entry)
       return
     }
     const waitMs = Math.max(failure?.retryAfterMs ?? 0, backoffMs(entry.tries, retryWait))
@@ -229,6 +239,11 @@ export class RequestDispatcher {
   #end(entry: Entry): void {
     this.#entries.delete(entry.task.id)
     this.#options.batcher.remove(entry.task.id)
+  }
+
+  /** Engine time that went into no result. */
+  #forget(entry: Entry): void {
+    this.#options.meter.abandon(entry.task.id, this.#options.clock.now())
   }
 
   #setTimer(nowMs: number): void {

@@ -1,4 +1,5 @@
 import { makeBatcher } from '@forebay/batcher'
+import { makeEngineMeter } from '@forebay/engine-time'
 import { ManualClock, makeRegistry, silentLogger } from '@forebay/kernel'
 import { expect, it } from 'vitest'
 import { RequestDispatcher, type Task } from './dispatcher.ts'
@@ -20,6 +21,7 @@ function setUp(options: { count: number; takesMs: number; learned?: boolean; dra
     clock,
     logger: silentLogger,
     metrics: makeWorkerMetrics(makeRegistry()),
+    meter: makeEngineMeter({ gpus: 1, startMs }),
     attempts: 3,
     isEngineUp: () => true,
     onTrouble: () => {},

@@ -23,7 +23,7 @@ await runProcess({
     const blobs = openBlobs({ url: pool.blobUrl ?? fileStoreUrlOf(config) })
     const engineUrl = await chooseEngineUrl({ clock, engineUrl: config.engineUrl })
     const engine = { url: engineUrl, apiKey: config.engineApiKey }
-    const worker = await startWorker({ config, clock, logger, registry, blobs, queues, bus, engine })
+    const worker = await startWorker({ config, clock, logger, registry, blobs, queues, bus, gpus: pool.gpus, engine })
     const spot = watchSpot({ config, poolCloud: pool.cloud, worker, clock, logger, end: () => end('spot notice') })
     const ready = async () => worker.trouble()
     const ops = await startOpsServer({ host: config.host, port: config.opsPort, registry, ready })

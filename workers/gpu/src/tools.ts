@@ -1,4 +1,5 @@
 import type { Batcher } from '@forebay/batcher'
+import type { EngineMeter } from '@forebay/engine-time'
 import type { Clock, Logger } from '@forebay/kernel'
 import type { RequestDispatcher } from './dispatcher.ts'
 import type { EngineClient } from './engine/engine-client.ts'
@@ -17,6 +18,7 @@ export interface WorkerTools {
   readonly batcher: Pick<Batcher, 'estimate'>
   readonly dispatcher: RequestDispatcher
   readonly limits: TimeLimits
+  readonly meter: EngineMeter
   readonly flusher: ResultFlusher
   readonly throughput: Throughput
   /** Provider label of metrics: the engine's kind. */

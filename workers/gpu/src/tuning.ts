@@ -14,6 +14,8 @@ export interface WorkerTuning {
   /** Above so many results not stored, no more jobs are pulled. */
   unflushedMax: number
   announceMs: number
+  /** The engine's idle time is told at most so often. */
+  idleEveryMs: number
   /** Bytes of batch lines held at once. */
   bytesMax: number
   /** Added to the drain for storing the last results and settling. */
@@ -29,6 +31,7 @@ export const defaultTuning: WorkerTuning = {
   flushResults: 64,
   unflushedMax: 2_048,
   announceMs: 2_000,
+  idleEveryMs: 10_000,
   bytesMax: 256 * 1024 * 1024,
   lastFlushMs: 3_000,
 }

@@ -3,6 +3,7 @@ import { makeBatcher } from '@forebay/batcher'
 import type { BlobStore } from '@forebay/blobs'
 import type { Config } from '@forebay/config'
 import { type Lane, queueName, resultEventSchema } from '@forebay/contracts'
+import { type EngineMeter, makeEngineMeter } from '@forebay/engine-time'
 import { type Clock, type Logger, newId, type Registry, type Running } from '@forebay/kernel'
 import { makeJobSender, makeJsonCodec } from '@forebay/queue-core'
 import type { QueueProvider } from '@forebay/queue-port'
@@ -37,6 +38,8 @@ export interface WorkerOptions {
   queues: QueueProvider
   bus: ReplyBus
   engine: { url: string; apiKey?: string | undefined }
+  /** GPUs of the engine, by which its time counts; 1 when not given. */
+  gpus?: number | undefined
   tuning?: Partial<WorkerTuning>
 }
 
@@ -83,6 +86,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     realtimeSeats: config.realtimeSeats,
     objective: { ttftP99Ms: config.ttftP99Ms, interTokenP99Ms: config.interTokenP99Ms },
   })
+  const meter: EngineMeter = makeEngineMeter({ gpus: options.gpus ?? 1, startMs: clock.now() })
   const flusher = new ResultFlusher({
     blobs,
     sender: makeJobSender({
@@ -97,6 +101,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     pool: config.pool,
     intervalMs: tuning.flushMs,
     resultsMax: tuning.flushResults,
+    meter,
+    idleEveryMs: tuning.idleEveryMs,
   })
   let draining: DrainReason | undefined
   for (const reason of drainReasons) metrics.draining.set({ reason }, 0)
@@ -125,6 +131,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     clock,
     logger,
     metrics,
+    meter,
     attempts: config.requestAttempts,
     isEngineUp: () => monitor.state.up,
     onTrouble: (why) => monitor.report(why),
@@ -144,6 +151,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     batcher,
     dispatcher,
     limits,
+    meter,
     flusher,
     throughput,
     provider,
@@ -206,7 +214,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     if (message.type === 'cancel-request') live.cancel(message)
     else chunks.cancelBatch(message.batchId)
   })
-  const stopAnnouncing = clock.every(tuning.announceMs, () => announce())
+  const stopAnnouncing = clock.every(tuning.announceMs, () => {
+    announce()
+    flusher.tellIdle()
+  })
   chunks.start()
   live.start()
   monitor.start()

@@ -81,7 +81,7 @@ export function makeLineTask(options: {
         finishedAtMs: nowMs,
         batcherMs: Math.max(0, Math.round((admittedMs ?? nowMs) - options.receivedAtMs)),
         source: 'engine',
-        gpuMs: null,
+        gpuMs: tools.meter.settle(options.taskId, succeeded ? answer.usage : null, nowMs) / 1000,
         modelVersion: tools.modelVersion(job.model),
         bodyHash: createHash('sha256').update(body).digest('hex'),
         requestBytes: { key: job.inputKey, offset: entry.offset, length: entry.length },

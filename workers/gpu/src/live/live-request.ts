@@ -170,7 +170,9 @@ export class LiveRequest implements Task {
   }
 
   #markFirstByte(): void {
-    this.#firstByteMs ??= this.#tools.clock.now()
+    if (this.#firstByteMs !== undefined) return
+    this.#firstByteMs = this.#tools.clock.now()
+    if (this.job.stream) this.#tools.meter.firstToken(this.id, this.#firstByteMs)
   }
 
   #learn(usage: Usage): void {
@@ -185,7 +187,7 @@ export class LiveRequest implements Task {
   }
 
   #end(outcome: RequestResult['outcome'], statusCode: number, errorCode: string | null, usage: Usage): void {
-    const { clock, metrics, provider, throughput } = this.#tools
+    const { clock, meter, metrics, provider, throughput } = this.#tools
     const { job } = this
     const nowMs = clock.now()
     const labels = { model: job.model, provider: provider(), quantization: '' }
@@ -217,7 +219,7 @@ export class LiveRequest implements Task {
       finishedAtMs: nowMs,
       batcherMs: Math.max(0, Math.round((this.#admittedMs ?? nowMs) - this.#receivedAtMs)),
       source: 'engine',
-      gpuMs: null,
+      gpuMs: meter.settle(this.id, outcome === 'succeeded' ? usage : null, nowMs) / 1000,
       modelVersion: this.#tools.modelVersion(job.model),
       bodyHash: createHash('sha256').update(this.#body).digest('hex'),
       requestBytes: null,

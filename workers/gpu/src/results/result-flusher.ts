@@ -1,5 +1,6 @@
 import type { BlobStore } from '@forebay/blobs'
 import { blobKeys, type ChunkNote, type RequestResult, type ResultEvent } from '@forebay/contracts'
+import type { EngineMeter } from '@forebay/engine-time'
 import { backoffMs, type Clock, describeError, type Logger, newId, type Running } from '@forebay/kernel'
 import type { JobSender } from '@forebay/queue-core'
 import type { WorkerMetrics } from '../metrics.ts'
@@ -15,6 +16,8 @@ interface Pending {
   readonly note: ChunkNote | undefined
   readonly resolve: () => void
 }
+
+const nothing: Omit<Pending, 'resolve'> = { finished: undefined, note: undefined }
 
 interface Group {
   readonly tenantId: string
@@ -34,6 +37,7 @@ export class ResultFlusher implements Running {
   readonly #flushes = new Set<Promise<void>>()
   readonly #stopping = new AbortController()
   #unflushed = 0
+  #lastIdle = false
 
   constructor(options: ResultFlusherOptions) {
     this.#options = options
@@ -55,9 +59,16 @@ export class ResultFlusher implements Running {
     return this.#push({ tenantId, batchId: note.batchId }, { finished: undefined, note })
   }
 
+  /** Sees to it that an event tells of the engine's idle time, also when nothing else is to be told. */
+  tellIdle(): void {
+    if (this.#idleIsDue(this.#options.clock.now())) void this.#push({ tenantId: '', batchId: null }, nothing)
+  }
+
   /** Flushes all there is, waiting no longer than `withinMs` for it, then gives the rest up: its jobs run again. */
   async drain(withinMs: number): Promise<void> {
     const limit = new AbortController()
+    this.#lastIdle = true
+    void this.#push({ tenantId: '', batchId: null }, nothing)
     const stored = async () => {
       for (;;) {
         for (const group of this.#groups.values()) this.#flush(group)
@@ -97,6 +108,19 @@ export class ResultFlusher implements Running {
     })
   }
 
+  #idleIsDue(nowMs: number): boolean {
+    return this.#lastIdle || nowMs - this.#options.meter.takenMs >= this.#options.idleEveryMs
+  }
+
+  /** What the next event is to tell of; null while it would be little. */
+  #takeIdle(nowMs: number): ResultEvent['idle'] {
+    if (!this.#idleIsDue(nowMs)) return null
+    this.#lastIdle = false
+    const { fromMs, idleMicros, toMs, unfinishedMicros } = this.#options.meter.takeInterval(nowMs)
+    if (idleMicros + unfinishedMicros === 0) return null
+    return { fromMs, toMs, gpuMs: idleMicros / 1000, unfinishedGpuMs: unfinishedMicros / 1000 }
+  }
+
   #flush(group: Group): void {
     group.cancelTimer?.()
     group.cancelTimer = undefined
@@ -122,7 +146,7 @@ export class ResultFlusher implements Running {
       partKey: part.key,
       results: part.results,
       chunks: items.flatMap((item) => (item.note ? [item.note] : [])),
-      idle: null,
+      idle: this.#takeIdle(startedMs),
     }
     const { key } = part
     if (key !== null && !(await this.#untilDone('part', () => this.#options.blobs.put(key, part.bytes)))) return
@@ -168,6 +192,9 @@ export interface ResultFlusherOptions {
   pool: string
   intervalMs: number
   resultsMax: number
+  meter: Pick<EngineMeter, 'takeInterval' | 'takenMs'>
+  /** The engine's idle time is told at most so often. */
+  idleEveryMs: number
 }
 
 function partOf(group: Group, items: readonly Pending[], nowMs: number) {

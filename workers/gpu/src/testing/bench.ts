@@ -46,6 +46,7 @@ export async function makeBench(
   const bus = given.bus ?? makeMemoryReplyBus()
   const results: StoredResult[] = []
   const notes: ChunkNote[] = []
+  const idle: NonNullable<ResultEvent['idle']>[] = []
   const frames: ReplyFrame[] = []
   const seenEvents = new Set<string>()
   const running: Running[] = []
@@ -53,6 +54,7 @@ export async function makeBench(
     if (seenEvents.has(event.id)) return
     seenEvents.add(event.id)
     notes.push(...event.chunks)
+    if (event.idle) idle.push(event.idle)
     const key = event.partKey
     const part = key === null ? undefined : await blobs.readRange(key, 0, (await blobs.size(key)) ?? 0)
     for (const result of event.results) {
@@ -89,6 +91,7 @@ export async function makeBench(
     bus,
     results,
     notes,
+    idle,
     frames,
     /** Starts a worker; stopped by `stop` at the latest. */
     async worker(engineUrl: string, tuning: Partial<WorkerTuning> = {}): Promise<Worker> {

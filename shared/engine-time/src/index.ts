@@ -1,0 +1,1 @@
+export { type EngineInterval, type EngineMeter, makeEngineMeter } from './engine-meter.ts'
