@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import pc from 'picocolors'
 import type { Cli } from './command.ts'
 import { addBatchCommands } from './commands/batch.ts'
+import { addCacheCommands } from './commands/cache.ts'
 import { addDocsCommands } from './commands/docs.ts'
 import { addFilesCommands } from './commands/files.ts'
 import { addKeysCommands } from './commands/keys.ts'
@@ -75,6 +76,7 @@ function makeProgram(cli: Cli): Command {
   addUsageCommand(program, cli)
   addModelsCommand(program, cli)
   addPoolsCommands(program, cli)
+  addCacheCommands(program, cli)
   addSimulateCommand(program, cli)
   addSetupCommands(program, cli)
   return program

@@ -12,6 +12,9 @@ import type {
 } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { Authenticator } from './auth/authenticator.ts'
+import type { CacheRules } from './cache/cache-rules.ts'
+import type { HitReporter } from './cache/hit-reporter.ts'
+import type { LiveAnswers } from './cache/live-answers.ts'
 import type { TenantLimits } from './limits/tenant-limits.ts'
 import type { LiveCalls } from './live/live-calls.ts'
 import type { ModelDirectory } from './live/model-directory.ts'
@@ -40,6 +43,9 @@ export interface GatewayDeps {
   limits: TenantLimits
   models: ModelDirectory
   calls: LiveCalls
+  answers: LiveAnswers
+  cacheRules: CacheRules
+  reporter: HitReporter
   /** Undefined when the gateway can serve, else what is wrong. */
   trouble: () => Promise<string | undefined>
 }

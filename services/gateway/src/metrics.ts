@@ -49,6 +49,27 @@ export function makeGatewayMetrics(registry: Registry) {
       help: 'Requests let through because the limiter could not be reached',
       registers,
     }),
+    cacheLookups: new Counter({
+      name: 'forebay_cache_lookups_total',
+      help: 'Real-time requests by what the exact cache had for them: hit, waited (for an equal request), miss, bypass',
+      labelNames: ['result'],
+      registers,
+    }),
+    cacheErrors: new Counter({
+      name: 'forebay_cache_errors_total',
+      help: 'Calls to the shared cache that failed; the gateway went on without it',
+      registers,
+    }),
+    cacheBytes: new Gauge({
+      name: 'forebay_cache_memory_bytes',
+      help: 'Bytes of cached answers in this process',
+      registers,
+    }),
+    cacheUnreported: new Gauge({
+      name: 'forebay_cache_hits_unreported',
+      help: 'Cache hits answered and not yet on a results queue',
+      registers,
+    }),
     uploadedBytes: new Counter({
       name: 'forebay_uploaded_bytes_total',
       help: 'Bytes of files uploaded',

@@ -7,6 +7,9 @@ import type { ReplyBus } from '@forebay/reply-bus'
 import type { Database } from '@forebay/store'
 import { buildApp } from './app.ts'
 import { Authenticator } from './auth/authenticator.ts'
+import { CacheRules } from './cache/cache-rules.ts'
+import { HitReporter } from './cache/hit-reporter.ts'
+import { LiveAnswers } from './cache/live-answers.ts'
 import { findTrouble } from './find-trouble.ts'
 import { openCountingWindows } from './limits/counting-windows.ts'
 import { makeTenantLimits } from './limits/tenant-limits.ts'
@@ -56,11 +59,24 @@ export async function startGateway(options: {
   })
   const { requestsPerMinute, tokensPerMinute } = config
   const limits = makeTenantLimits({ windows, clock, metrics, requestsPerMinute, tokensPerMinute })
+  const reporter = new HitReporter({ pools, clock, logger, metrics })
+  const answers = new LiveAnswers({ config, clock, logger, metrics, models, reporter, rules: () => cacheRules })
+  const cacheRules: CacheRules = new CacheRules({
+    db,
+    clock,
+    logger,
+    ttlMs: config.cacheTtlMs,
+    erase: (tenantId) => answers.eraseTenant(tenantId),
+    clear: () => answers.clear(),
+  })
   const trouble = () => findTrouble({ db, blobs, pools, bus, clock })
   const probe = new PoolProbe({ pools, clock })
   let stopping = false
   const app = await buildApp(
-    { config, clock, logger, registry, metrics, db, blobs, pools, authenticator, limits, models, calls, trouble },
+    {
+      ...{ config, clock, logger, registry, metrics, db, blobs, pools, authenticator, limits, models, calls, trouble },
+      ...{ answers, cacheRules, reporter },
+    },
     { stopping: () => stopping },
   )
 
@@ -82,6 +98,9 @@ export async function startGateway(options: {
     )
     await closed
     await calls.stop()
+    await cacheRules.stop()
+    await answers.stop()
+    await reporter.stop()
     await probe.stop()
     await models.stop()
     await authenticator.stop()
@@ -91,6 +110,9 @@ export async function startGateway(options: {
   try {
     await models.start()
     await calls.start()
+    answers.start()
+    reporter.start()
+    await cacheRules.start()
     authenticator.start()
     probe.start()
     await app.listen({ host: config.host, port: config.port })

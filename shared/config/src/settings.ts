@@ -217,6 +217,27 @@ export const settings = {
     z.enum(['watch', 'drain']).default('watch'),
     'on a rebalance recommendation of AWS: only say so, or drain although no end is announced',
   ),
+  cache: setting(
+    'FOREBAY_CACHE',
+    z.enum(['on', 'off']).default('on'),
+    'whether equal deterministic requests are answered from the exact cache',
+  ),
+  cacheTtlMs: setting('FOREBAY_CACHE_TTL_MS', whole(1, 86_400_000).default(3_600_000), 'how long an answer is cached'),
+  cacheMemoryBytes: setting(
+    'FOREBAY_CACHE_MEMORY_BYTES',
+    whole(0, 2 ** 36).default(67_108_864),
+    'most that a gateway keeps of cached answers in its own memory, in bytes',
+  ),
+  cacheEntryBytes: setting(
+    'FOREBAY_CACHE_ENTRY_BYTES',
+    whole(0, 2 ** 28).default(262_144),
+    'largest answer that is cached, in bytes',
+  ),
+  cacheRedisUrl: setting(
+    'FOREBAY_CACHE_REDIS_URL',
+    url(['redis', 'rediss']).optional(),
+    'where gateways share cached answers, best a Redis that evicts; REDIS_URL when not set',
+  ),
   webhookAllow: setting(
     'FOREBAY_WEBHOOK_ALLOW',
     list.optional(),

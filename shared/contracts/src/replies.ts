@@ -71,7 +71,14 @@ export const announcementSchema = z.object({
   pool: z.string(),
   engine: z.string(),
   engineUrl: z.string(),
-  models: z.array(z.object({ id: z.string(), contextTokens: z.number().nullable() })),
+  models: z.array(
+    z.object({
+      id: z.string(),
+      contextTokens: z.number().nullable(),
+      /** Which version of the model the engine says it runs. */
+      version: z.string().nullable().optional(),
+    }),
+  ),
   healthy: z.boolean(),
   draining: z.boolean(),
   inFlight: z.object({ realtime: z.number(), standard: z.number(), batch: z.number() }),

@@ -2,6 +2,7 @@ import type { OutgoingHttpHeaders } from 'node:http'
 import type { ReplyFrame, Usage } from '@forebay/contracts'
 import { type Clock, ForebayError, toErrorBody } from '@forebay/kernel'
 import type { FastifyReply } from 'fastify'
+import type { AnswerRecorder } from '../cache/answer-recorder.ts'
 import { asForebayError } from '../http/send-error.ts'
 import type { LiveCall } from './live-call.ts'
 import { cutSseEvents, isUsageChunk } from './sse-events.ts'
@@ -27,8 +28,10 @@ export async function answerCall(options: {
   hideUsage: boolean
   /** Called once, at the first byte for the client. */
   onFirstByte: () => void
+  /** Is told what the engine sent, as it sent it. */
+  recorder?: AnswerRecorder | undefined
 }): Promise<Answered> {
-  const { call, reply, stream } = options
+  const { call, recorder, reply, stream } = options
   const writer = stream ? openWriter(reply, options.clock, options.onFirstByte) : undefined
   let events = cutSseEvents()
   let head: Head | undefined
@@ -36,6 +39,7 @@ export async function answerCall(options: {
   try {
     for (;;) {
       const event = await call.next()
+      recorder?.add(event)
       if (event.type === 'restart') {
         head = undefined
         collected = []

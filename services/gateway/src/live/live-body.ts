@@ -15,6 +15,10 @@ export interface LiveBody {
   /** The usage chunk was asked for by the gateway alone: the client is not to see it. */
   hideUsage: boolean
   estTokens: number
+  /** The client's body, parsed. */
+  fields: object
+  /** The client's body as it came. */
+  given: string
 }
 
 /** Checks a real-time request's body. Unknown fields pass. Throws as OpenAI words it, naming the parameter. */
@@ -51,6 +55,8 @@ export function readLiveBody(endpoint: InferenceEndpoint, bytes: Buffer): LiveBo
     stream,
     text: hideUsage ? withUsage(text, body, options) : text,
     hideUsage,
+    fields: body,
+    given: text,
     estTokens:
       estimatePromptTokens(bytes.byteLength) + (endpoint === '/v1/embeddings' ? 0 : estimateOutputTokens(body)),
   }

@@ -106,6 +106,21 @@ export class ModelDirectory implements Running {
     return first?.pool
   }
 
+  /** Which version of a model a pool's live workers run; more than one while it is being changed, none when none says so. */
+  versionsOf(pool: string, model: string): { said: string[]; seen: string } {
+    const said = new Set<string>()
+    const seen = new Set<string>()
+    for (const worker of this.#liveWorkers()) {
+      if (worker.pool !== pool) continue
+      for (const { id, contextTokens, version } of worker.models) {
+        if (id !== model) continue
+        if (typeof version === 'string') said.add(version)
+        seen.add(JSON.stringify([worker.engine, contextTokens, version ?? null]))
+      }
+    }
+    return { said: [...said].sort(), seen: [...seen].sort().join('|') }
+  }
+
   /** Why nothing new goes to a pool; undefined when something may. */
   shut(pool: string): string | undefined {
     return this.#drainedAt.has(pool) ? 'is drained' : this.#pools.trouble(pool)?.reason

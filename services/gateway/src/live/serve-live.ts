@@ -2,11 +2,14 @@ import type { InferenceEndpoint, Usage } from '@forebay/contracts'
 import { describeError, ForebayError } from '@forebay/kernel'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { callerOf } from '../auth/require-caller.ts'
+import type { AnswerRecorder } from '../cache/answer-recorder.ts'
+import { sendHit } from '../cache/send-hit.ts'
 import type { App, GatewayDeps } from '../gateway-deps.ts'
 import { asForebayError } from '../http/send-error.ts'
 import { readResidency } from '../pools/residency.ts'
 import { answerCall } from './answer-call.ts'
-import { readLiveBody } from './live-body.ts'
+import { type LiveBody, readLiveBody } from './live-body.ts'
+import type { PoolWish } from './model-directory.ts'
 
 /** Adds a real-time endpoint. Its body reaches the engine as it came, so the schema is for the documentation alone. */
 export function addLiveRoute(
@@ -29,13 +32,44 @@ async function serveLive(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<void> {
-  const { clock, metrics } = deps
-  const startedMs = clock.now()
+  const startedMs = deps.clock.now()
   const caller = callerOf(request)
   if (!Buffer.isBuffer(request.body)) throw new ForebayError('invalid_json', 'The request needs a JSON body.')
   const body = readLiveBody(endpoint, request.body)
   const wish = { model: body.model, residency: readResidency(request.headers, caller) }
   const pool = await deps.models.poolFor(wish)
+  const { tenantId } = caller
+  const asked = { requestId: request.id, tenantId, endpoint, body, pool, headers: request.headers }
+  const turn = await deps.answers.turn(asked, () => leavingOf(request, reply))
+  reply.header('x-forebay-cache', turn.kind === 'hit' ? 'hit' : turn.shown)
+  if (turn.kind === 'hit') {
+    // An answer that cost no tokens counts as a request alone.
+    await deps.limits.admit(caller, 0, (headers) => void reply.headers(headers))
+    return sendHit({ deps, request, reply, asked, answer: turn.answer, startedMs })
+  }
+  let answeredBy: string | undefined
+  try {
+    answeredBy = await compute({ deps, request, reply, endpoint, body, pool, wish, startedMs, recorder: turn.recorder })
+  } finally {
+    turn.finish(answeredBy)
+  }
+}
+
+/** Has the engine answer, and relays it. Answers which pool did, once the answer came to its end. */
+async function compute(options: {
+  deps: GatewayDeps
+  request: FastifyRequest
+  reply: FastifyReply
+  endpoint: InferenceEndpoint
+  body: LiveBody
+  pool: string
+  wish: PoolWish
+  startedMs: number
+  recorder: AnswerRecorder | undefined
+}): Promise<string> {
+  const { body, deps, endpoint, pool, recorder, reply, request, startedMs, wish } = options
+  const { clock, metrics } = deps
+  const caller = callerOf(request)
   const admission = await deps.limits.admit(caller, body.estTokens, (headers) => void reply.headers(headers))
 
   const call = await deps.calls
@@ -70,6 +104,7 @@ async function serveLive(
       clock,
       stream: body.stream,
       hideUsage: body.hideUsage,
+      recorder,
       onFirstByte: () => {
         reply.header('openai-processing-ms', String(clock.now() - startedMs))
         metrics.firstByteSeconds.observe({ endpoint }, (clock.now() - startedMs) / 1000)
@@ -77,6 +112,7 @@ async function serveLive(
     })
     if (status < 400) outcome = 'succeeded'
     if (usage || status >= 400) admission.settle(tokensOf(usage))
+    return call.pool
   } catch (err) {
     const error = asForebayError(err)
     if (error.code === 'client_closed') outcome = 'cancelled'
@@ -88,6 +124,14 @@ async function serveLive(
     deps.calls.close(call)
     metrics.liveSeconds.observe({ endpoint, outcome }, (clock.now() - startedMs) / 1000)
   }
+}
+
+/** Aborts when the client closes its connection. */
+function leavingOf(request: FastifyRequest, reply: FastifyReply): AbortSignal {
+  const leaving = new AbortController()
+  if (request.raw.socket.destroyed) leaving.abort()
+  else reply.raw.once('close', () => leaving.abort())
+  return leaving.signal
 }
 
 function tokensOf(usage: Usage | null): number {

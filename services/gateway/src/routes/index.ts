@@ -13,10 +13,12 @@ import { deleteFile } from './delete-file/handler.ts'
 import { deleteKey } from './delete-key/handler.ts'
 import { deleteWebhook } from './delete-webhook/handler.ts'
 import { drainPool, undrainPool } from './drain-pool/handler.ts'
+import { flushCache } from './flush-cache/handler.ts'
 import { getBatch } from './get-batch/handler.ts'
 import { getFile } from './get-file/handler.ts'
 import { getFileContent } from './get-file-content/handler.ts'
 import { getModel } from './get-model/handler.ts'
+import { getTenantCache } from './get-tenant-cache/handler.ts'
 import { getUsage } from './get-usage/handler.ts'
 import { listBatchRequests } from './list-batch-requests/handler.ts'
 import { listBatches } from './list-batches/handler.ts'
@@ -29,6 +31,7 @@ import { listProjects } from './list-projects/handler.ts'
 import { listTenants } from './list-tenants/handler.ts'
 import { listWebhooks } from './list-webhooks/handler.ts'
 import { showHealth } from './show-health/handler.ts'
+import { updateTenantCache } from './update-tenant-cache/handler.ts'
 import { uploadFile } from './upload-file/handler.ts'
 
 /** Routes that need no key. */
@@ -68,6 +71,9 @@ export const adminRoutes: readonly Route[] = [
   listPools,
   drainPool,
   undrainPool,
+  flushCache,
+  getTenantCache,
+  updateTenantCache,
 ]
 
 /** Routes whose body is passed on to an engine. */

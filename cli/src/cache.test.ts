@@ -1,0 +1,22 @@
+import { expect, it, onTestFinished } from 'vitest'
+import { json, startApiServer } from './testing/api-server.ts'
+import { runBin } from './testing/run-bin.ts'
+
+it('flushes cached answers of what is named, and switches a tenant’s cache', async () => {
+  const flushed = { object: 'cache.flush', tenant: 'acme', model: null }
+  const state = { object: 'tenant.cache', tenant: 'acme', exact: false }
+  const server = await startApiServer({
+    'POST /admin/cache/flush': json(flushed),
+    'POST /admin/tenants/acme/cache': json(state),
+  })
+  onTestFinished(() => server.stop())
+  const { url } = server
+  const [flush, set] = await Promise.all([
+    runBin(['cache', 'flush', '--tenant', 'acme', '--json'], { url }),
+    runBin(['cache', 'set', 'acme', '--exact', 'off'], { url }),
+  ])
+  expect([flush.code, JSON.parse(flush.stdout)]).toEqual([0, flushed])
+  expect(set).toMatchObject({ code: 0, stdout: 'acme: exact cache off\n' })
+  const bodies = server.calls.map(({ body }) => JSON.parse(String(body)))
+  expect(bodies).toEqual(expect.arrayContaining([{ tenant: 'acme' }, { exact: false }]))
+})

@@ -1,0 +1,223 @@
+import { type Clock, describeError, ForebayError, type Logger, newId, type Running } from '@forebay/kernel'
+import { LRUCache } from 'lru-cache'
+import type { Answer } from './answer.ts'
+import type { EntryName, SharedAnswers } from './shared-answers.ts'
+
+/** How the computing of an answer ended: with it, without one to keep, or in a failure that another try may not share. */
+export type FlightEnd = { kind: 'answer'; answer: Answer } | { kind: 'unstorable' } | { kind: 'failed' }
+
+/**
+ * What a request does: serve a `hit`; `lead`: compute, and call `finish` once, however it ends; `alone`: compute, and
+ * store nothing, for others could not be waited for.
+ */
+export type CacheTurn =
+  | { kind: 'hit'; answer: Answer; waited: boolean }
+  | { kind: 'lead'; finish: (end: FlightEnd) => void }
+  | { kind: 'alone' }
+
+interface Flight {
+  ended: Promise<FlightEnd>
+  end: (end: FlightEnd) => void
+}
+
+const leaseMs = 5_000
+const pollMs = { first: 10, max: 150 }
+/** How often a failed leader is followed by another before everybody computes for themselves. */
+const leadersMax = 2
+
+/**
+ * Answers of finished requests: a bounded store in this process in front of one that gateways share, if there is one.
+ * Equal requests at the same time are computed once, in this process by waiting for its own leader, across processes
+ * by a short lease in the shared store. A leader that fails, leaves or dies is followed by another; who waited too
+ * long computes alone. While the shared store cannot be reached, this process goes on with its own.
+ */
+export class AnswerCache implements Running {
+  readonly #options: AnswerCacheOptions
+  readonly #kept: LRUCache<string, { answer: Answer; tenantId: string }>
+  readonly #flights = new Map<string, Flight>()
+  readonly #held = new Map<string, EntryName>()
+  readonly #token: string
+  #stopTimer: (() => void) | undefined
+
+  constructor(options: AnswerCacheOptions) {
+    this.#options = options
+    this.#token = newId('c', options.clock.now())
+    this.#kept = new LRUCache({
+      maxSize: Math.max(1, options.memoryBytes),
+      sizeCalculation: ({ answer }) => sizeOf(answer),
+    })
+  }
+
+  /** Bytes kept in this process. */
+  get bytes(): number {
+    return this.#kept.calculatedSize
+  }
+
+  start(): void {
+    this.#stopTimer ??= this.#options.clock.every(leaseMs / 3, () => this.#renew())
+  }
+
+  /** Lets nobody wait any longer. The shared store given stays open. */
+  async stop(): Promise<void> {
+    this.#stopTimer?.()
+    this.#stopTimer = undefined
+    for (const flight of this.#flights.values()) flight.end({ kind: 'unstorable' })
+  }
+
+  /** Looks an answer up, or finds out who computes it. Throws `client_closed` when `signal` aborts while it waits. */
+  async turn(entry: EntryName, signal: AbortSignal): Promise<CacheTurn> {
+    const { clock, waitMs } = this.#options
+    const untilMs = clock.now() + waitMs
+    for (let leaders = 0; leaders < leadersMax; leaders++) {
+      const known = this.#look(entry.id)
+      if (known) return { kind: 'hit', answer: known, waited: leaders > 0 }
+      const flight = this.#flights.get(entry.id)
+      if (!flight) return this.#lead(entry, untilMs, signal)
+      const end = await this.#wait(flight.ended, untilMs, signal)
+      if (end?.kind === 'answer') return { kind: 'hit', answer: end.answer, waited: true }
+      if (end?.kind !== 'failed') return { kind: 'alone' }
+    }
+    return { kind: 'alone' }
+  }
+
+  /** Forgets a tenant's answers in this process and in the shared store. Rejects when the latter cannot be reached. */
+  async eraseTenant(tenantId: string): Promise<void> {
+    for (const [id, kept] of this.#kept.entries()) if (kept.tenantId === tenantId) this.#kept.delete(id)
+    await this.#options.shared?.eraseTenant(tenantId)
+  }
+
+  /** Forgets everything in this process; what the shared store has expires by itself. */
+  clear(): void {
+    this.#kept.clear()
+  }
+
+  #look(id: string): Answer | undefined {
+    const kept = this.#kept.get(id)
+    if (!kept) return undefined
+    const ageMs = this.#options.clock.now() - kept.answer.storedAtMs
+    if (ageMs < this.#options.ttlMs) return kept.answer
+    this.#kept.delete(id)
+    return undefined
+  }
+
+  async #lead(entry: EntryName, untilMs: number, signal: AbortSignal): Promise<CacheTurn> {
+    const flight = this.#takeOff(entry)
+    const lead: CacheTurn = { kind: 'lead', finish: (end) => this.#land(entry, flight, end) }
+    const { shared, clock } = this.#options
+    if (!shared) return lead
+    let delayMs = pollMs.first
+    try {
+      for (;;) {
+        const claim = await shared.claim(entry, { token: this.#token, leaseMs })
+        if (claim.kind === 'lead') {
+          this.#held.set(entry.id, entry)
+          return lead
+        }
+        if (claim.kind === 'answer') {
+          this.#keep(entry, claim.answer)
+          flight.end(claim)
+          return { kind: 'hit', answer: claim.answer, waited: false }
+        }
+        if (clock.now() + delayMs >= untilMs) {
+          flight.end({ kind: 'unstorable' })
+          return { kind: 'alone' }
+        }
+        await clock.sleep(delayMs, signal)
+        delayMs = Math.min(pollMs.max, delayMs * 2)
+      }
+    } catch (err) {
+      if (signal.aborted) {
+        flight.end({ kind: 'failed' })
+        throw gone()
+      }
+      this.#failed(err)
+      return lead
+    }
+  }
+
+  #takeOff(entry: EntryName): Flight {
+    let resolve = (_: FlightEnd) => {}
+    const ended = new Promise<FlightEnd>((settle) => {
+      resolve = settle
+    })
+    const flight: Flight = {
+      ended,
+      end: (end) => {
+        if (this.#flights.get(entry.id) === flight) this.#flights.delete(entry.id)
+        resolve(end)
+      },
+    }
+    this.#flights.set(entry.id, flight)
+    return flight
+  }
+
+  #land(entry: EntryName, flight: Flight, end: FlightEnd): void {
+    const { entryBytesMax, shared, ttlMs } = this.#options
+    const held = this.#held.delete(entry.id)
+    const fits = end.kind === 'answer' && sizeOf(end.answer) <= entryBytesMax
+    if (end.kind === 'answer' && fits) this.#keep(entry, end.answer)
+    flight.end(end)
+    if (!shared) return
+    const token = this.#token
+    if (end.kind === 'answer' && fits)
+      shared.put(entry, end.answer, { token, ttlMs }).catch((err: unknown) => this.#failed(err))
+    else if (held) shared.release(entry, { token }).catch((err: unknown) => this.#failed(err))
+  }
+
+  #keep(entry: EntryName, answer: Answer): void {
+    if (sizeOf(answer) <= this.#options.memoryBytes) this.#kept.set(entry.id, { answer, tenantId: entry.tenantId })
+  }
+
+  /** Undefined when `untilMs` came first. */
+  async #wait(ended: Promise<FlightEnd>, untilMs: number, signal: AbortSignal): Promise<FlightEnd | undefined> {
+    const { clock } = this.#options
+    const done = new AbortController()
+    const limit = clock
+      .sleep(Math.max(0, untilMs - clock.now()), AbortSignal.any([signal, done.signal]))
+      .then(() => undefined)
+      .catch(() => {
+        if (signal.aborted) throw gone()
+        return undefined
+      })
+    try {
+      return await Promise.race([ended, limit])
+    } finally {
+      done.abort()
+    }
+  }
+
+  #renew(): void {
+    const { shared } = this.#options
+    for (const entry of this.#held.values())
+      shared?.renew(entry, { token: this.#token, leaseMs }).catch((err: unknown) => this.#failed(err))
+  }
+
+  #failed(err: unknown): void {
+    this.#options.onError()
+    this.#options.logger.warn({ reason: describeError(err) }, 'shared answer cache cannot be reached')
+  }
+}
+
+interface AnswerCacheOptions {
+  clock: Clock
+  logger: Logger
+  /** The store that gateways share; undefined: this process alone. It stays open. */
+  shared: SharedAnswers | undefined
+  ttlMs: number
+  /** Bound of what this process keeps. */
+  memoryBytes: number
+  /** A larger answer is not kept. */
+  entryBytesMax: number
+  /** Longest a request waits for an equal one. */
+  waitMs: number
+  /** Called at every trouble with the shared store. */
+  onError: () => void
+}
+
+function sizeOf(answer: Answer): number {
+  return Buffer.byteLength(answer.text) + 512
+}
+
+function gone(): ForebayError {
+  return new ForebayError('client_closed', 'The client closed the connection.')
+}

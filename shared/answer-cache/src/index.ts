@@ -1,0 +1,8 @@
+export { type Answer, type AnswerFault, checkAnswer, readUsage } from './answer.ts'
+export { AnswerCache, type CacheTurn, type FlightEnd } from './answer-cache.ts'
+export { answerKey, type CacheableBody, readCacheable } from './answer-key.ts'
+export { assembleStream } from './assemble-stream.ts'
+export { canonicalJson } from './canonical-json.ts'
+export { makeRedisAnswers } from './redis-answers.ts'
+export { replayStream } from './replay-stream.ts'
+export type { Claim, SharedAnswers } from './shared-answers.ts'
