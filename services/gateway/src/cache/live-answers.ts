@@ -32,7 +32,12 @@ export interface Asked {
  */
 export type AnswerTurn =
   | { kind: 'hit'; answer: Answer }
-  | { kind: 'compute'; shown: 'miss' | 'bypass'; recorder?: AnswerRecorder; finish: (answeredBy: string | undefined) => void }
+  | {
+      kind: 'compute'
+      shown: 'miss' | 'bypass'
+      recorder?: AnswerRecorder
+      finish: (answeredBy: string | undefined) => void
+    }
 
 const waitMs = 60_000
 const computeAlone = (shown: 'miss' | 'bypass'): AnswerTurn => ({ kind: 'compute', shown, finish: () => {} })
