@@ -1,36 +1,33 @@
-import { openFolderBlobs } from '@forebay/blobs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { openBlobs } from '@forebay/blobs'
 import { type Config, loadConfig } from '@forebay/config'
-import { type EngineSim, startEngineSim } from '@forebay/engine-sim'
+import { type EngineSim, type EngineSimOptions, startEngineSim } from '@forebay/engine-sim'
 import { startGateway } from '@forebay/gateway'
 import { startWorker } from '@forebay/gpu-worker'
 import { makeRegistry, type Running, silentLogger, stopAll, systemClock } from '@forebay/kernel'
-import { openPools, type PoolSpec } from '@forebay/pools'
+import { fileStoreUrlOf, loadPools, openConfiguredPools, poolNamed } from '@forebay/pools'
 import { openQueues } from '@forebay/queue-select'
-import { makeSqsProvider } from '@forebay/queue-sqs'
 import { makeMemoryReplyBus } from '@forebay/reply-bus'
 import { seedPrices, startResults } from '@forebay/results'
 import { startScheduler } from '@forebay/scheduler'
 import { createApiKey, ensureTenant, openDatabase } from '@forebay/store'
 import { eventually, tempDir, testDatabase } from '@forebay/test-support'
 import OpenAI, { toFile } from 'openai'
+import { stringify } from 'yaml'
 import { check } from '../faults/checker.mjs'
 
 const logger = silentLogger
 const clock = systemClock
 
-/** The queues of a URL; SQS goes to the driver by hand, so that the test runs it whatever QUEUE_URL takes. */
-export const openUrl = (url: string) => {
-  const options = { url, clock, logger, leaseMs: 5_000 }
-  return url.startsWith('sqs:') ? makeSqsProvider(options) : openQueues(options)
-}
-
-/** A pool to run: its broker, whether its store is its own, its tags, and how long its engine takes for a request. */
+/** A pool to run: its broker, its store when that is its own (true: a folder), its tags, and how long its engine takes for a request. */
 export interface PoolPlan {
   name: string
   queueUrl: string
-  ownStore?: boolean
+  ownStore?: boolean | string
   residency?: string[]
   fixedMs?: number
+  engine?: EngineSimOptions
 }
 
 /** What the tests read of a pool of /admin/pools. */
@@ -56,42 +53,50 @@ export async function startPools(plans: readonly PoolPlan[], settings: Partial<C
   await seedPrices(db)
   await ensureTenant(db, { id: 'acme' })
   const { key } = await createApiKey(db, { tenantId: 'acme', name: 't', role: 'admin', nowMs: clock.now() })
-  const config: Config = {
-    ...loadConfig({ PORT: '0', FOREBAY_DRAIN_MS: '500' }).config,
-    ...{ chunkRequests: 8, chunkLeaseMs: 30_000, queueLeaseMs: 5_000, requestsPerMinute: 1_000_000 },
-    ...settings,
-  }
-  const blobs = openFolderBlobs({ root: tempDir() })
-  const storeUrls = new Map(plans.map(({ name, ownStore }) => [name, ownStore ? tempDir() : undefined]))
-  const specs = plans.map(
-    ({ name, queueUrl, residency = [] }): PoolSpec => ({
-      ...{ name, queueUrl, residency, blobUrl: storeUrls.get(name), minReplicas: 0, maxReplicas: undefined },
-      ...{ cloud: undefined, region: undefined, models: undefined, quantization: undefined },
-      ...{ costPerGpuHour: undefined, gpus: undefined },
-    }),
+  const storeUrls = new Map(
+    plans.map(({ name, ownStore }) => [name, ownStore === true ? tempDir() : ownStore || undefined]),
   )
-  const pools = openPools({
-    ...{ set: { file: 'forebay.config.yaml', pools: specs }, fileStore: blobs, fileStoreUrl: 'files' },
-    ...{ clock, logger, leaseMs: config.queueLeaseMs, open: { queues: openUrl } },
+  // The brokers' and stores' URLs are handed over as people do it: by the environment.
+  const env: Record<string, string> = {}
+  const file = plans.map(({ name, queueUrl, residency = [] }, i) => {
+    env[`QUEUE_${i}`] = queueUrl
+    const store = storeUrls.get(name)
+    if (store !== undefined) env[`BLOBS_${i}`] = store.startsWith('/') ? `file://${store}` : store
+    return {
+      name,
+      queue: `\${QUEUE_${i}}`,
+      residency,
+      ...(store === undefined ? {} : { blobs: `\${BLOBS_${i}}` }),
+    }
   })
+  const configFile = join(tempDir(), 'forebay.config.yaml')
+  await writeFile(configFile, stringify({ pools: file }))
+  const config: Config = {
+    ...loadConfig({ PORT: '0', FOREBAY_DRAIN_MS: '500', FOREBAY_CONFIG: configFile }).config,
+    ...{ chunkRequests: 8, chunkLeaseMs: 30_000, queueLeaseMs: 5_000, requestsPerMinute: 1_000_000 },
+    ...{ tokensPerMinute: 1_000_000_000, dataDir: tempDir(), ...settings },
+  }
+  const { blobs, pools } = await openConfiguredPools({ config, env, databaseUrl: database.url, clock, logger })
   keep({ stop: () => pools.close() })
   const bus = keep(makeMemoryReplyBus())
   const parts = () => ({ config, clock, logger, registry: makeRegistry(), db, blobs, pools, bus })
   keep(await startResults(parts()))
   keep(await startScheduler(parts()))
   const engines = new Map<string, EngineSim>()
-  for (const { fixedMs, name, queueUrl } of plans) {
+  for (const { engine: options, fixedMs, name } of plans) {
     const profile = fixedMs === undefined ? ({ profile: 'instant' } as const) : ({ profile: 'fixed', fixedMs } as const)
-    const engine = keep(await startEngineSim(profile))
+    const engine = keep(await startEngineSim({ ...profile, ...options }))
     engines.set(name, engine)
-    const queues = await openUrl(queueUrl)
+    // As the worker's own process does.
+    const set = await loadPools({ config, env, queueUrlDefault: undefined, only: name })
+    const pool = poolNamed(set, name)
+    const queues = await openQueues({ url: pool.queueUrl, clock, logger, leaseMs: config.queueLeaseMs })
     keep({ stop: () => queues.close() })
-    const root = storeUrls.get(name)
     keep(
       await startWorker({
         ...{ clock, logger, registry: makeRegistry(), queues, bus, engine: { url: engine.url } },
         config: { ...config, pool: name, engineInFlight: 8 },
-        blobs: root === undefined ? blobs : openFolderBlobs({ root }),
+        blobs: openBlobs({ url: pool.blobUrl ?? fileStoreUrlOf(config) }),
       }),
     )
   }

@@ -1,9 +1,13 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { startSqsEmulator } from '@forebay/emulators'
+import { startFaultyLink } from '@forebay/blobs/conformance'
+import { startServicebusEmulator, startSqsEmulator } from '@forebay/emulators'
 import { eventually, redisUrl, startRedis, testDatabase } from '@forebay/test-support'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type PoolsHarness, startPools } from './pools-harness.ts'
+
+process.env['AWS_ACCESS_KEY_ID'] = 'test'
+process.env['AWS_SECRET_ACCESS_KEY'] = 'test'
 
 const cleanUp: (() => Promise<unknown>)[] = []
 afterEach(async () => {
@@ -36,8 +40,6 @@ const until = (harness: PoolsHarness, id: string, lines: number) =>
 
 describe('several pools', () => {
   it('share one batch over three brokers, two with a store of their own, every line once', async () => {
-    process.env['AWS_ACCESS_KEY_ID'] = 'test'
-    process.env['AWS_SECRET_ACCESS_KEY'] = 'test'
     const sqs = await startSqsEmulator()
     cleanUp.push(() => sqs.stop())
     const postgres = await testDatabase({ migrated: false })
@@ -78,6 +80,39 @@ describe('several pools', () => {
     expect(await harness.pools()).toMatchObject([{ depth: null, reason: expect.any(String) }, { state: 'up' }])
     const id = await harness.submit(40)
     expect(await harness.expectComplete(id)).toMatchObject({ ...nothingWrong, lines: 40 })
+  })
+})
+
+describe('a live request larger than its broker takes', () => {
+  it('is answered over SQS and over Service Bus, and its body does not stay in the pool’s store', async () => {
+    const [sqs, servicebus] = await Promise.all([startSqsEmulator(), startServicebusEmulator()])
+    cleanUp.push(() => Promise.all([sqs.stop(), servicebus.stop()]))
+    const engine = { maxModelLen: 2_000_000, numGpuBlocks: 130_000 }
+    const harness = await start([
+      { name: 'aws', queueUrl: sqs.url, ownStore: true, residency: ['us'], engine },
+      { name: 'azure', queueUrl: servicebus.url, ownStore: true, residency: ['eu'], engine },
+    ])
+    const content = 'a river '.repeat(250_000)
+    for (const [pool, tag] of [
+      ['aws', 'us'],
+      ['azure', 'eu'],
+    ] as const) {
+      const answer = await harness.openai.chat.completions.create(
+        { model: 'forebay-sim', max_tokens: 4, messages: [{ role: 'user', content }] },
+        { headers: { 'x-forebay-residency': tag } },
+      )
+      expect(answer.usage?.prompt_tokens).toBeGreaterThan(100_000)
+      const [ran] = await eventually(
+        async () => {
+          const rows = await harness.db.query<{ pool: string }>('SELECT pool FROM requests WHERE pool = $1', [pool])
+          return rows.length > 0 ? rows : undefined
+        },
+        { what: `the request to be recorded of ${pool}` },
+      )
+      expect(ran).toEqual({ pool })
+      const root = harness.storeUrls.get(pool) ?? ''
+      await eventually(() => !filesBelow(root).some((path) => path.includes('/queue/')), { what: 'the body to go' })
+    }
   })
 })
 
@@ -152,6 +187,36 @@ describe('a pool cut off in the middle of a batch', () => {
     expect(await harness.expectComplete(id)).toMatchObject({ ...nothingWrong, lines: 400, completed: 400 })
     const { a, b } = await harness.linesByPool(id)
     expect([a !== undefined && a > 0, b !== undefined && b > 200]).toEqual([true, true])
+  })
+
+  it('by the loss of its store: the rest goes elsewhere, the batch says that it waits for the results there, and ends when they are back', async () => {
+    const sqs = await startSqsEmulator()
+    cleanUp.push(() => sqs.stop())
+    const port = Number(new URL(sqs.endpoint).port)
+    await fetch(`${sqs.endpoint}/results`, { method: 'PUT' })
+    const link = await startFaultyLink({ port })
+    cleanUp.push(() => link.close())
+    const store = `s3://results/a?region=eu-west-1&endpoint=http://127.0.0.1:${link.port}`
+    const harness = await start([
+      { name: 'a', queueUrl: `${redisUrl()}/14`, ownStore: store, fixedMs: 100 },
+      { name: 'b', queueUrl: `${redisUrl()}/15`, fixedMs: 50 },
+    ])
+    const id = await harness.submit(400)
+    await eventually(async () => ((await harness.linesByPool(id))['a'] ?? 0) > 20, { what: 'results in a' })
+    link.cutAfter('to store', 0)
+    const waiting = await eventually(
+      async () => {
+        const batch = await harness.openai.batches.retrieve(id)
+        const own = (batch as unknown as { forebay: { waiting_for: string | null } }).forebay
+        return batch.status === 'finalizing' && own.waiting_for !== null ? own.waiting_for : undefined
+      },
+      { what: 'the batch to say what it waits for', timeoutMs: 60_000 },
+    )
+    expect(waiting).toBe('The blob store of the pool a, where results of it lie: it does not answer.')
+    link.heal()
+    expect(await harness.expectComplete(id)).toMatchObject({ ...nothingWrong, lines: 400, completed: 400 })
+    const batch = await harness.openai.batches.retrieve(id)
+    expect((batch as unknown as { forebay: { waiting_for: string | null } }).forebay.waiting_for).toBeNull()
   })
 
   it('by the death of its engine: the batch completes elsewhere, every line once', async () => {

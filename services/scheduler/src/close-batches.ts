@@ -49,7 +49,7 @@ export class BatchCloser {
         `UPDATE batches SET closed_at = now(), final_status = $2,
            status = CASE WHEN status = 'cancelling' THEN status ELSE 'finalizing' END,
            finalizing_at = CASE WHEN status = 'cancelling' THEN NULL ELSE now() END,
-           claimed_by = NULL, claimed_until = NULL
+           claimed_by = NULL, claimed_until = NULL, waiting_for = NULL
          WHERE id = $1 AND ${open} RETURNING id`,
         [id, finalStatus],
       )

@@ -6,10 +6,12 @@ import type { Pools } from '@forebay/pools'
 import type { Database } from '@forebay/store'
 import type { BatchRow } from './batch-row.ts'
 import { recordBatchEvent } from './events.ts'
+import { watchStores } from './finalise/watch-stores.ts'
 import type { SchedulerMetrics } from './metrics.ts'
 import { type PlanOutcome, planBatch } from './plan/plan-batch.ts'
 import { storePlan } from './plan/store-plan.ts'
 import { servedModels } from './pools/pool-book.ts'
+import { sayWaiting } from './say-waiting.ts'
 
 /** What planning a claimed batch needs. */
 export interface PlanningOptions {
@@ -24,7 +26,8 @@ export interface PlanningOptions {
 
 /**
  * Plans a claimed batch: validating → in_progress with its chunks, or → failed with its faults, in one transaction. A
- * batch that was cancelled, closed or taken over meanwhile is left alone.
+ * batch that was cancelled, closed or taken over meanwhile is left alone. Of a store that does not answer, the batch
+ * says that it waits for it.
  */
 export async function planClaimed(
   options: PlanningOptions,
@@ -32,6 +35,16 @@ export async function planClaimed(
   owner: string,
   signal: AbortSignal,
 ): Promise<void> {
+  const stores = watchStores({ files: options.blobs })
+  try {
+    await plan({ ...options, blobs: stores.files }, batch, owner, signal)
+  } catch (err) {
+    if (!signal.aborted) await sayWaiting(options.db, { batchId: batch.id, owner, waitingFor: stores.waitingFor() })
+    throw err
+  }
+}
+
+async function plan(options: PlanningOptions, batch: BatchRow, owner: string, signal: AbortSignal): Promise<void> {
   const { db, blobs, clock, logger, metrics } = options
   const startMs = clock.now()
   const served = await servedModels(db, options.pools)

@@ -20,6 +20,7 @@ import { PoolSends } from './release/pool-sends.ts'
 import { ReleaseRounds } from './release/round.ts'
 import { makeSendToPool } from './release/send-chunks.ts'
 import { sweep } from './sweep.ts'
+import { sweepBodies } from './sweep-bodies.ts'
 
 /** What the scheduler runs on. */
 export interface SchedulerOptions {
@@ -38,6 +39,7 @@ export interface SchedulerOptions {
 const pollMs = 1000
 const gapMs = 25
 const sweepMs = 60_000
+const sweepBodiesMs = 3_600_000
 const claimMs = 15_000
 const retryMs = 3000
 // A second planner takes small files only, so that they do not wait for a large one.
@@ -100,6 +102,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     loop('models', () => models.write(db).then(() => false)),
     loop('metrics', () => observe(db, metrics).then(() => false), 5 * pollMs),
     loop('sweep', () => sweep({ db, blobs, pools, logger }), sweepMs),
+    loop('bodies', () => sweepBodies({ blobs, pools, logger, nowMs: clock.now() }).then(() => false), sweepBodiesMs),
     loop('stores', () => pools.probeStores().then(() => false), 5 * pollMs),
     loop('take-back', () => takeBack.run()),
     loop('unstage', () => unstage({ db, pools, logger }), 5 * pollMs),

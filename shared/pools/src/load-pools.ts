@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Config } from '@forebay/config'
 import { ForebayError } from '@forebay/kernel'
-import { checkQueueUrl, parsePools } from './parse-pools.ts'
+import { faultOfQueueUrl, parsePools } from './parse-pools.ts'
 import type { PoolSet, PoolSpec } from './pool-spec.ts'
 
 const usualFile = 'forebay.config.yaml'
@@ -35,11 +35,8 @@ export async function loadPools(options: {
 }
 
 function poolOfEnvironment(name: string, queueUrl: string): PoolSpec {
-  try {
-    checkQueueUrl(queueUrl)
-  } catch (err) {
-    throw new ForebayError('config_invalid', `QUEUE_URL ${err instanceof Error ? err.message : ''}.`, { cause: err })
-  }
+  const fault = faultOfQueueUrl(queueUrl)
+  if (fault !== undefined) throw new ForebayError('config_invalid', `QUEUE_URL ${fault}.`)
   const unsaid = { cloud: undefined, region: undefined, models: undefined, quantization: undefined }
   const numbers = { costPerGpuHour: undefined, gpus: undefined, minReplicas: 0, maxReplicas: undefined }
   return { name, queueUrl, blobUrl: undefined, ...unsaid, ...numbers, residency: [] }

@@ -69,6 +69,19 @@ pools:
     ])
   })
 
+  it.each([
+    ['sqs://key:secret@eu-west-1/a', 'it must not hold credentials'],
+    ['sqs://eu-west-1/a?endpiont=http://x', 'it has the unknown parameter "endpiont"'],
+    ['pubsub:///a', 'it has no host'],
+    ['servicebus://ns/a--b', 'it has the prefix "a--b"'],
+    ['servicebus:// x', 'it cannot be parsed'],
+  ])('is refused for the queue of a cloud that its driver would not take, and shows a right one: %s', (url, fault) => {
+    const message = messageOf(`pools:\n  - { name: ours, queue: '${url}' }\n`)
+    expect(message).toContain(`line 2: pools[0].queue is no queue URL: ${fault}`)
+    expect(message).toContain(`It looks like ${url.split(':')[0]}://my-`.replace('sqs://my-', 'sqs://eu-central-1/'))
+    expect(message).not.toContain('secret')
+  })
+
   it('is read for one pool although the passwords of the others are not set here', () => {
     const text = `pools:
   - { name: a, queue: 'redis://:\${A}@a:1' }

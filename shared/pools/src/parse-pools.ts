@@ -1,6 +1,6 @@
 import { openBlobs } from '@forebay/blobs'
 import { ForebayError } from '@forebay/kernel'
-import { queueSchemes } from '@forebay/queue-select'
+import { checkQueueUrl } from '@forebay/queue-select'
 import { isMap, isNode, isPair, isScalar, LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
 import type { PoolSpec } from './pool-spec.ts'
@@ -67,11 +67,15 @@ export function parsePools(options: {
   )
 }
 
-/** Throws `config_invalid` for a queue URL whose scheme no driver has. */
-export function checkQueueUrl(url: string): void {
-  const scheme = /^[a-z][a-z0-9+.-]*:/i.exec(url)?.[0].toLowerCase() ?? ''
-  if (queueSchemes.includes(scheme) && URL.canParse(url)) return
-  throw new ForebayError('config_invalid', `is no queue URL: it must start with one of ${queueSchemes.join(', ')}`)
+/** What is wrong with a queue URL, to follow the name of its setting; undefined when a driver would take it. */
+export function faultOfQueueUrl(url: string): string | undefined {
+  try {
+    checkQueueUrl(url)
+    return undefined
+  } catch (err) {
+    const message = err instanceof Error ? err.message : String(err)
+    return `is no queue URL: ${message.replace(/^The queue URL/, 'it').replace(/\.$/, '')}`
+  }
 }
 
 /** The value with `${NAME}` in its texts replaced; a name that is not set is a fault. */
@@ -117,27 +121,24 @@ function contradictions(value: unknown): Fault[] {
     if (typeof min === 'number' && typeof max === 'number' && min > max) {
       at('minReplicas', `is ${min} and maxReplicas ${max}: the least must not be more than the most`)
     }
-    for (const [key, check] of [
-      ['queue', checkQueueUrl],
-      ['blobs', checkBlobUrl],
+    for (const [key, faultOf] of [
+      ['queue', faultOfQueueUrl],
+      ['blobs', faultOfBlobUrl],
     ] as const) {
       const url = field(pool, key)
-      if (typeof url !== 'string' || url === '') continue
-      try {
-        check(url)
-      } catch (err) {
-        at(key, err instanceof Error ? err.message : String(err))
-      }
+      const fault = typeof url === 'string' && url !== '' ? faultOf(url) : undefined
+      if (fault !== undefined) at(key, fault)
     }
   }
   return faults
 }
 
-function checkBlobUrl(url: string): void {
+function faultOfBlobUrl(url: string): string | undefined {
   try {
     openBlobs({ url })
+    return undefined
   } catch (err) {
-    throw new Error(`is no blob URL: ${(err instanceof Error ? err.message : String(err)).replace(/^BLOB_URL: /, '')}`)
+    return `is no blob URL: ${(err instanceof Error ? err.message : String(err)).replace(/^BLOB_URL: /, '')}`
   }
 }
 

@@ -1,4 +1,4 @@
-import { parseQueueUrl } from '@forebay/queue-port'
+import { cloudQueueUrls, parseQueueUrl } from '@forebay/queue-port'
 import { PubSub, v1 } from '@google-cloud/pubsub'
 import { type Contender, type ContenderOptions, decode, encode, inLoops, inSlices, leaseSeconds } from './contender.ts'
 
@@ -10,8 +10,7 @@ const deadlineExceeded = 4
 
 /** Pub/Sub in its best batched use: a thousand messages per publish, pull and acknowledgement, several at once. */
 export async function openBarePubsub(options: ContenderOptions): Promise<Contender> {
-  const form = { example: 'pubsub://project', params: ['endpoint', 'monitoring'] }
-  const { host: project, params } = parseQueueUrl(options.url, form)
+  const { host: project, params } = parseQueueUrl(options.url, cloudQueueUrls.pubsub)
   const pubsub = new PubSub({ projectId: project, apiEndpoint: params.get('endpoint') ?? '', emulatorMode: true })
   const config = (await pubsub.getClientConfig()) as NonNullable<ConstructorParameters<typeof v1.PublisherClient>[0]>
   config.clientOptions = { universeDomain: 'googleapis.com' }

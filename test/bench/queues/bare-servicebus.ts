@@ -1,6 +1,6 @@
 import { ServiceBusClient } from '@azure/service-bus'
 import { silentLogger, systemClock } from '@forebay/kernel'
-import { parseQueueUrl } from '@forebay/queue-port'
+import { cloudQueueUrls, parseQueueUrl } from '@forebay/queue-port'
 import { openQueues } from '@forebay/queue-select'
 import { type Contender, type ContenderOptions, decode, encode, inLoops, inSlices, leaseSeconds } from './contender.ts'
 
@@ -13,8 +13,7 @@ const pollMs = 1_000
 
 /** Service Bus in its best use: batched sends, and receivers that take many and complete them side by side. */
 export async function openBareServicebus(options: ContenderOptions): Promise<Contender> {
-  const form = { example: 'servicebus://namespace', params: ['endpoint', 'admin'] }
-  const { params } = parseQueueUrl(options.url, form)
+  const { params } = parseQueueUrl(options.url, cloudQueueUrls.servicebus)
   const entity = await makeQueue(options)
   const keys = 'SharedAccessKeyName=emulator;SharedAccessKey=emulator;UseDevelopmentEmulator=true'
   const client = new ServiceBusClient(`Endpoint=${params.get('endpoint')};${keys}`)

@@ -5,7 +5,7 @@ import {
   SendMessageBatchCommand,
   SQSClient,
 } from '@aws-sdk/client-sqs'
-import { parseQueueUrl } from '@forebay/queue-port'
+import { cloudQueueUrls, parseQueueUrl } from '@forebay/queue-port'
 import { type Contender, type ContenderOptions, decode, inLoops, inSlices, leaseSeconds } from './contender.ts'
 
 /** SQS's own limit of a call. */
@@ -15,7 +15,7 @@ const width = 8
 
 /** SQS in its best use: batches of ten throughout, several calls at once, kept connections. */
 export async function openBareSqs(options: ContenderOptions): Promise<Contender> {
-  const { host, params } = parseQueueUrl(options.url, { example: 'sqs://region', params: ['endpoint'] })
+  const { host, params } = parseQueueUrl(options.url, cloudQueueUrls.sqs)
   const client = new SQSClient({
     region: host,
     endpoint: params.get('endpoint') ?? '',

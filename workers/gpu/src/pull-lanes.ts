@@ -10,7 +10,7 @@ import {
   workJobSchema,
 } from '@forebay/contracts'
 import type { Clock, Logger } from '@forebay/kernel'
-import { type BodyStore, JobReceiver, LanePuller, type LeasedJob, makeJsonCodec } from '@forebay/queue-core'
+import { bodiesIn, JobReceiver, LanePuller, type LeasedJob, makeJsonCodec } from '@forebay/queue-core'
 import type { QueueProvider } from '@forebay/queue-port'
 
 // A chunk delivered again is only handed back and a request has its deadline: neither should end as a dead letter.
@@ -41,7 +41,7 @@ export function pullLanes(options: {
   onRequest: (leased: LeasedJob<RequestJob>, receiver: Receiver) => void
 }): Pulling {
   const { clock, config, logger, queues } = options
-  const bodies = bodyStore(options.blobs)
+  const bodies = bodiesIn(options.blobs)
   const pulled = lanes.map((lane) => {
     const receiver = new JobReceiver<WorkJob>({
       driver: queues.queue(queueName(config.pool, lane)),
@@ -68,14 +68,5 @@ export function pullLanes(options: {
     wake: () => puller.wake(),
     stop: () => puller.stop(),
     release: async () => void (await Promise.all(pulled.map(({ receiver }) => receiver.stop()))),
-  }
-}
-
-function bodyStore(blobs: BlobStore): BodyStore {
-  const keyOf = (key: string) => `queue/${key}`
-  return {
-    put: async (key, body) => void (await blobs.put(keyOf(key), body)),
-    get: async (key) => blobs.readRange(keyOf(key), 0, (await blobs.size(keyOf(key))) ?? 0),
-    delete: (key) => blobs.delete(keyOf(key)),
   }
 }

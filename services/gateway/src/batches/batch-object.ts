@@ -1,4 +1,4 @@
-import { type BatchError, type BatchStatus, batchStatuses } from '@forebay/contracts'
+import { type BatchError, type BatchStatus, batchStatuses, isTerminal } from '@forebay/contracts'
 import type { Row } from '@forebay/store'
 import { z } from 'zod'
 import { seconds } from '../http/list-page.ts'
@@ -94,7 +94,7 @@ export const batchSchema = z
         waiting_for: z
           .string()
           .nullable()
-          .describe('What it waits for when none of it can be started; null when it runs'),
+          .describe('What it waits for when it cannot go on: pools, or a blob store that does not answer; else null'),
         est_tokens: z.number().int().describe('Prompt and output tokens planned; 0 before validation ended'),
         cost_nano: z.number().int().describe('Charged so far, in billionths of the currency'),
         currency: z.string(),
@@ -138,7 +138,7 @@ export function batchObject(row: BatchRow): z.infer<typeof batchSchema> {
       lane: row.lane,
       pool: row.pool,
       residency: row.residency,
-      waiting_for: row.status === 'in_progress' ? row.waiting_for : null,
+      waiting_for: isTerminal(row.status) ? null : row.waiting_for,
       est_tokens: row.est_tokens,
       cost_nano: row.cost_nano,
       currency: 'USD',

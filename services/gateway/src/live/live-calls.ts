@@ -16,7 +16,7 @@ import {
   type Running,
 } from '@forebay/kernel'
 import type { Pools } from '@forebay/pools'
-import { type JobSender, makeJobSender, makeJsonCodec } from '@forebay/queue-core'
+import { bodiesIn, type JobSender, makeJobSender, makeJsonCodec } from '@forebay/queue-core'
 import type { ReplyBus } from '@forebay/reply-bus'
 import { LRUCache } from 'lru-cache'
 import type { GatewayMetrics } from '../metrics.ts'
@@ -173,7 +173,9 @@ export class LiveCalls implements Running {
     const open = async () => {
       const driver = (await this.#options.pools.queues(pool)).queue(name)
       await driver.ensure()
-      return makeJobSender({ driver, codec: makeJsonCodec(workJobSchema) })
+      // Its workers look there for what is larger than its broker takes.
+      const bodies = bodiesIn(this.#options.pools.blobs(pool))
+      return makeJobSender({ driver, codec: makeJsonCodec(workJobSchema), bodies, clock: this.#options.clock })
     }
     const opened = open()
     this.#senders.set(name, opened)

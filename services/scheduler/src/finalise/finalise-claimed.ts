@@ -8,9 +8,11 @@ import type { Database, Queryable, Row } from '@forebay/store'
 import type { BatchRow } from '../batch-row.ts'
 import { recordBatchEvent } from '../events.ts'
 import type { SchedulerMetrics } from '../metrics.ts'
+import { sayWaiting } from '../say-waiting.ts'
 import { everyLine, finishedOnly } from './batch-lines.ts'
 import type { WrittenFile } from './result-file.ts'
 import { resultRows } from './result-rows.ts'
+import { type WatchedStores, watchStores } from './watch-stores.ts'
 import { writeResults } from './write-results.ts'
 
 const outputExpirySecondsDefault = 30 * 86_400
@@ -29,7 +31,7 @@ export interface FinaliseOptions {
 /**
  * Finalises a claimed, closed batch: its files, its final status and its event, the latter three in one transaction. The
  * files' ids follow from the batch's, so a repetition after a crash, or beside a claim that was lost, writes the same
- * bytes to the same place.
+ * bytes to the same place. Of a store that does not answer, the batch says that it waits for it.
  */
 export async function finaliseClaimed(
   options: FinaliseOptions,
@@ -37,7 +39,23 @@ export async function finaliseClaimed(
   owner: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const { db, blobs, clock, logger } = options
+  const { blobs, db, pools } = options
+  const stores = watchStores({ files: blobs, storeOf: (pool) => pools.blobs(pool) })
+  try {
+    await finalise({ ...options, blobs: stores.files, storeOf: stores.storeOf }, batch, owner, signal)
+  } catch (err) {
+    if (!signal.aborted) await sayWaiting(db, { batchId: batch.id, owner, waitingFor: stores.waitingFor() })
+    throw err
+  }
+}
+
+async function finalise(
+  options: FinaliseOptions & Pick<WatchedStores, 'storeOf'>,
+  batch: BatchRow,
+  owner: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { db, blobs, clock, logger, storeOf } = options
   const startMs = clock.now()
   const finalStatus = batch.finalStatus ?? 'completed'
   const ids = { output: fileId(batch.id, 'output'), error: fileId(batch.id, 'error') }
@@ -48,7 +66,7 @@ export async function finaliseClaimed(
   const lines = complete ? finishedOnly(rows) : everyLine({ blobs, inputKey, maxLineBytes, rows })
   const written = await writeResults({
     blobs,
-    storeOf: (pool) => options.pools.blobs(pool),
+    storeOf,
     batchId: batch.id,
     finalStatus,
     // A batch that ended before it was planned has no accepted line.
@@ -65,7 +83,7 @@ export async function finaliseClaimed(
   }
   const ended = await db.tx(async (tx) => {
     const moved = await tx.query(
-      `UPDATE batches SET status = $3, completed = $4, failed = $5, output_file_id = $6, error_file_id = $7, ${finalStatus}_at = now()
+      `UPDATE batches SET status = $3, waiting_for = NULL, completed = $4, failed = $5, output_file_id = $6, error_file_id = $7, ${finalStatus}_at = now()
        WHERE id = $1 AND claimed_by = $2 AND closed_at IS NOT NULL AND status IN ('finalizing', 'cancelling') RETURNING id`,
       [
         batch.id,

@@ -11,7 +11,7 @@ export async function storePlan(
 ): Promise<boolean> {
   const { batchId, outcome } = options
   const moved = await tx.query(
-    `UPDATE batches SET status = 'in_progress', in_progress_at = now(), total = $3, est_tokens = $4, model = $5, pool = $6
+    `UPDATE batches SET status = 'in_progress', in_progress_at = now(), waiting_for = NULL, total = $3, est_tokens = $4, model = $5, pool = $6
      WHERE id = $1 AND claimed_by = $2 AND status = 'validating' AND closed_at IS NULL RETURNING id`,
     [batchId, options.owner, outcome.total, outcome.estTokens, outcome.model, options.pool],
   )

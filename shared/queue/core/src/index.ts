@@ -1,3 +1,4 @@
+export { bodiesIn, oldBodyPrefixes } from './blob-bodies.ts'
 export type { BodyStore } from './body-store.ts'
 export { type JobCodec, makeJsonCodec } from './codec.ts'
 export type { LeasedJob, OutboundJob, Outcome } from './job.ts'

@@ -167,6 +167,33 @@ describe('JobReceiver', () => {
     expect(driver.deadReasons()).toMatchObject([{ id: 'big', code: 'max_attempts' }])
   })
 
+  it('sets a job aside whose body is gone, and says so, long before its last attempt', async () => {
+    const { bodies, clock, driver, none, sender } = setUp({ capabilities: { bodyBytesMax: 10 }, maxAttempts: 100 })
+    await sender.send([{ id: 'big', job: { n: 12_345 } }])
+    bodies.stored.clear()
+    for (let tries = 0; tries < 5; tries++) {
+      await none()
+      await clock.advance(100)
+    }
+    expect(driver.deadReasons()).toMatchObject([{ id: 'big', code: 'body_gone' }])
+  })
+
+  it('sends the neighbours of a job whose body could not be stored', async () => {
+    const { bodies, sender, take } = setUp({ capabilities: { bodyBytesMax: 10 } })
+    bodies.put = async () => {
+      throw new ForebayError('unavailable', 'The store is away.')
+    }
+    const results = await sender.send([
+      { id: 'big', job: { n: 12_345 } },
+      { id: 'small', job: { n: 1 } },
+    ])
+    expect(results.map((r) => [r.id, r.ok ? 'ok' : r.error.code])).toEqual([
+      ['big', 'unavailable'],
+      ['small', 'ok'],
+    ])
+    expect((await take()).id).toBe('small')
+  })
+
   it('extends its leases for as long as it lives', async () => {
     const { clock, driver, sender, take } = setUp()
     await sender.send([{ id: 'a', job: { n: 1 } }])

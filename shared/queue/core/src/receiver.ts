@@ -1,4 +1,4 @@
-import { backoffMs, type Clock, describeError, type Logger, type Running } from '@forebay/kernel'
+import { backoffMs, type Clock, describeError, isForebayError, type Logger, type Running } from '@forebay/kernel'
 import { type Lease, type QueueDriver, queueClosed } from '@forebay/queue-port'
 import { attemptOf, attributeNames, enqueuedAtOf, remainingDelayMs } from './attributes.ts'
 import type { BodyStore } from './body-store.ts'
@@ -6,6 +6,9 @@ import type { JobCodec } from './codec.ts'
 import type { LeasedJob, Outcome } from './job.ts'
 import { LeaseKeeper } from './lease-keeper.ts'
 import { makeSettler, type Settler } from './settler.ts'
+
+/** A body that is not there may be in a folder not mounted yet; more often the job was done by another holder. */
+const bodyTries = 5
 
 /** What a JobReceiver needs. */
 export interface JobReceiverOptions<T> {
@@ -136,7 +139,11 @@ export class JobReceiver<T> implements Running {
       })
     }
     const body = await this.#body(lease)
-    if (!body) return refuse({ kind: 'retry', delayMs: this.#retryMs(attempt), reason: 'its body could not be read' })
+    if (body === 'gone' && attempt >= bodyTries) {
+      return refuse({ kind: 'dead', code: 'body_gone', detail: 'its body is no longer in the body store' })
+    }
+    if (!body || body === 'gone')
+      return refuse({ kind: 'retry', delayMs: this.#retryMs(attempt), reason: 'its body could not be read' })
     let job: T
     try {
       job = codec.decode(body)
@@ -149,8 +156,8 @@ export class JobReceiver<T> implements Running {
     return lost.aborted ? undefined : leased
   }
 
-  /** The message's body, or undefined when it lies in the body store and cannot be read now. */
-  async #body(lease: Lease): Promise<Uint8Array | undefined> {
+  /** The message's body; `gone` when the body store has none, undefined when it cannot be asked now. */
+  async #body(lease: Lease): Promise<Uint8Array | 'gone' | undefined> {
     const key = lease.attributes[attributeNames.body]
     if (key === undefined) return lease.body
     const { bodies, driver, logger } = this.#options
@@ -159,6 +166,7 @@ export class JobReceiver<T> implements Running {
       logger.error({ queue: driver.name, jobId: lease.id }, 'job body is in a body store and this receiver has none')
     } catch (err) {
       logger.warn({ queue: driver.name, jobId: lease.id, error: describeError(err) }, 'job body could not be read')
+      if (isForebayError(err) && err.code === 'not_found') return 'gone'
     }
     return undefined
   }

@@ -1,6 +1,7 @@
-import { type Clock, newId, systemClock } from '@forebay/kernel'
+import { type Clock, ForebayError, isForebayError, newId, systemClock } from '@forebay/kernel'
 import type { ItemResult, OutboundMessage, QueueDriver } from '@forebay/queue-port'
 import { attributeNames } from './attributes.ts'
+import { bodyDay } from './blob-bodies.ts'
 import type { BodyStore } from './body-store.ts'
 import type { JobCodec } from './codec.ts'
 import type { OutboundJob } from './job.ts'
@@ -15,7 +16,8 @@ export interface JobSender<T> {
 }
 
 /**
- * A sender whose bodies over the driver's limit go to `bodies` (without it they fail with `queue_too_large`), and
+ * A sender whose bodies over the driver's limit go to `bodies` (without it they fail with `queue_too_large`; one that
+ * cannot be stored there fails alone, with the store's error), and
  * whose delays over the driver's limit are carried in the message and enforced by the receiver.
  */
 export function makeJobSender<T>(options: {
@@ -33,7 +35,7 @@ export function makeJobSender<T>(options: {
     if ((item.delayMs ?? 0) > delayMs) attributes[attributeNames.notBefore] = String(clock.now() + (item.delayMs ?? 0))
     let body = encoded
     if (bodies && encoded.byteLength > bodyBytesMax) {
-      const key = newId('queue-body-', clock.now())
+      const key = `${bodyDay(clock.now())}/${newId('body_', clock.now())}`
       await bodies.put(key, encoded)
       attributes[attributeNames.body] = key
       body = new Uint8Array()
@@ -45,7 +47,23 @@ export function makeJobSender<T>(options: {
   return {
     async send(items) {
       const encoded = items.map((item) => [item, codec.encode(item.job)] as const)
-      return driver.send(await Promise.all(encoded.map(([item, body]) => toMessage(item, body))))
+      const packed = await Promise.all(
+        encoded.map(([item, body]) =>
+          toMessage(item, body).then(
+            (message) => ({ message }),
+            (err: unknown) => ({ id: item.id, ok: false as const, error: bodyNotStored(err) }),
+          ),
+        ),
+      )
+      const messages = packed.flatMap((each) => ('message' in each ? [each.message] : []))
+      const sent = messages.length > 0 ? await driver.send(messages) : []
+      const results = sent[Symbol.iterator]()
+      return packed.map((each) => ('message' in each ? results.next().value : each)).filter((result) => !!result)
     },
   }
+}
+
+function bodyNotStored(err: unknown): ForebayError {
+  if (isForebayError(err)) return err
+  return new ForebayError('unavailable', 'The body of the job could not be stored beside the queue.', { cause: err })
 }

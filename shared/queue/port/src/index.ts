@@ -1,4 +1,5 @@
 export type { DriverCapabilities } from './capabilities.ts'
+export { cloudQueueUrls, type QueueUrlForm } from './cloud-queue-urls.ts'
 export { bodyTooLarge, leaseLost, queueClosed } from './errors.ts'
 export { LeaseBook } from './lease-book.ts'
 export { makeQueueProvider } from './make-queue-provider.ts'

@@ -1,4 +1,5 @@
 import { ForebayError } from '@forebay/kernel'
+import type { QueueUrlForm } from './cloud-queue-urls.ts'
 
 /** The parts of a cloud queue's URL. */
 export interface QueueUrl {
@@ -13,7 +14,7 @@ export interface QueueUrl {
  * Reads `<scheme>://<host>/<prefix>?<params>`; the prefix is "forebay" when not given. Throws `config_invalid`, with
  * the form it must have, for anything else and for a parameter that is not in `params`.
  */
-export function parseQueueUrl(url: string, form: { example: string; params: readonly string[] }): QueueUrl {
+export function parseQueueUrl(url: string, form: QueueUrlForm): QueueUrl {
   const invalid = (fault: string, cause?: unknown) =>
     new ForebayError('config_invalid', `The queue URL ${fault}. It looks like ${form.example}.`, { cause })
   let parsed: URL

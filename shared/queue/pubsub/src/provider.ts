@@ -1,12 +1,12 @@
 import { type Clock, ForebayError, type Logger } from '@forebay/kernel'
-import { makeQueueProvider, parseQueueUrl, type QueueProvider } from '@forebay/queue-port'
+import { cloudQueueUrls, makeQueueProvider, parseQueueUrl, type QueueProvider } from '@forebay/queue-port'
 import { PubSub, v1 } from '@google-cloud/pubsub'
 import { PubsubQueue } from './driver.ts'
 import { pubsubNames } from './names.ts'
 import { PubsubCalls } from './pubsub-calls.ts'
 import { makeReadUndelivered, type ReadUndelivered } from './undelivered.ts'
 
-const form = { example: 'pubsub://my-project/forebay', params: ['endpoint', 'monitoring'] }
+const form = cloudQueueUrls.pubsub
 
 /**
  * Queues on Google Cloud Pub/Sub: `pubsub://<project>/<prefix>`. An emulator is named by PUBSUB_EMULATOR_HOST or by

@@ -1,1 +1,1 @@
-export { openQueues, queueSchemes } from './open-queues.ts'
+export { checkQueueUrl, openQueues } from './open-queues.ts'

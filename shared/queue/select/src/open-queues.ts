@@ -1,6 +1,6 @@
 import { type Clock, ForebayError, type Logger } from '@forebay/kernel'
 import { makeMemoryProvider } from '@forebay/queue-memory'
-import type { QueueProvider } from '@forebay/queue-port'
+import { cloudQueueUrls, parseQueueUrl, type QueueProvider, type QueueUrlForm } from '@forebay/queue-port'
 
 interface OpenOptions {
   url: string
@@ -25,16 +25,36 @@ const openers: Readonly<Record<string, (options: OpenOptions) => Promise<QueuePr
 }
 
 /** What a queue URL may start with. */
-export const queueSchemes: readonly string[] = Object.keys(openers)
+const queueSchemes: readonly string[] = Object.keys(openers)
 
 /** Opens the queues the URL names: its scheme alone picks the broker. Rejects with `config_invalid` for another one. */
 export async function openQueues(options: OpenOptions): Promise<QueueProvider> {
-  const scheme = /^[a-z][a-z0-9+.-]*:/i.exec(options.url)?.[0].toLowerCase() ?? ''
-  const open = openers[scheme]
+  const open = openers[schemeOf(options.url)]
   if (open) return open(options)
+  throw noScheme(options.url)
+}
+
+/**
+ * Throws `config_invalid` for a URL that no driver would take, without loading or reaching one: another scheme, and for
+ * a cloud's queues a missing region, a prefix that they do not allow, a parameter that there is not.
+ */
+export function checkQueueUrl(url: string): void {
+  const scheme = schemeOf(url)
+  if (!queueSchemes.includes(scheme)) throw noScheme(url)
+  const forms: Readonly<Record<string, QueueUrlForm>> = cloudQueueUrls
+  const form = forms[scheme.slice(0, -1)]
+  if (form) parseQueueUrl(url, form)
+  else if (!URL.canParse(url)) throw new ForebayError('config_invalid', 'The queue URL cannot be parsed.')
+}
+
+function schemeOf(url: string): string {
+  return /^[a-z][a-z0-9+.-]*:/i.exec(url)?.[0].toLowerCase() ?? ''
+}
+
+function noScheme(url: string): ForebayError {
   const supported = queueSchemes.join(', ')
-  throw new ForebayError(
+  return new ForebayError(
     'config_invalid',
-    `The queue URL must start with one of ${supported}; it starts with "${scheme || '(no scheme)'}".`,
+    `The queue URL must start with one of ${supported}; it starts with "${schemeOf(url) || '(no scheme)'}".`,
   )
 }

@@ -1,10 +1,10 @@
 import { DefaultAzureCredential } from '@azure/identity'
 import { ServiceBusAdministrationClient, ServiceBusClient } from '@azure/service-bus'
 import { type Clock, ForebayError, type Logger } from '@forebay/kernel'
-import { makeQueueProvider, parseQueueUrl, type QueueProvider } from '@forebay/queue-port'
+import { cloudQueueUrls, makeQueueProvider, parseQueueUrl, type QueueProvider } from '@forebay/queue-port'
 import { ServicebusQueue } from './driver.ts'
 
-const form = { example: 'servicebus://my-namespace/forebay', params: ['endpoint', 'admin'] }
+const form = cloudQueueUrls.servicebus
 /** The SDK does not notice that a send went down with its connection: only this timeout ends the wait for its answer. */
 const retryOptions = { maxRetries: 3, retryDelayInMs: 200, maxRetryDelayInMs: 2_000, timeoutInMs: 4_000 }
 

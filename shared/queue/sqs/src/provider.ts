@@ -1,13 +1,13 @@
 import { SQSClient } from '@aws-sdk/client-sqs'
 import type { Clock, Logger } from '@forebay/kernel'
-import { makeQueueProvider, parseQueueUrl, type QueueProvider } from '@forebay/queue-port'
+import { cloudQueueUrls, makeQueueProvider, parseQueueUrl, type QueueProvider } from '@forebay/queue-port'
 import { SqsQueue } from './driver.ts'
 import { sqsNames } from './names.ts'
 import { SqsCalls } from './sqs-calls.ts'
 
 /** The SDK's 50 sockets would run out under the long polls of many lanes. */
 const agent = { keepAlive: true, maxSockets: 200 }
-const form = { example: 'sqs://eu-central-1/forebay', params: ['endpoint'] }
+const form = cloudQueueUrls.sqs
 
 /**
  * Queues on Amazon SQS: `sqs://<region>/<prefix>`, with `?endpoint=http://…` for something else that speaks SQS.

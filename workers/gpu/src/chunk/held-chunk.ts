@@ -8,7 +8,7 @@ import type { WorkerTools } from '../tools.ts'
 import type { ByteBudget } from './byte-budget.ts'
 import { LineFamily } from './line-family.ts'
 import { type LineEnd, makeLineTask, readLine } from './line-task.ts'
-import { readSegment, type Segment, segmentsOf } from './read-lines.ts'
+import { groupsOf, readLines } from './read-lines.ts'
 
 // An input file that cannot be found may be a folder not mounted yet; after this long the chunk is handed back.
 const notFoundTries = 8
@@ -128,28 +128,29 @@ export class HeldChunk {
     const { batchId, tenantId } = this.job
     const marker = await this.#read('cancel marker', () => this.#blobs.size(blobKeys.cancelled(tenantId, batchId)))
     if (marker !== undefined) this.stop('cancelled', { abort: false })
-    for (const segment of segmentsOf(decodePlanEntries(this.#entries))) {
+    for (const group of groupsOf(decodePlanEntries(this.#entries))) {
       if (this.#stopped) return
-      await this.#startSegment(segment, ends)
+      await this.#startGroup(group, ends)
     }
   }
 
-  async #startSegment(segment: Segment, ends: Promise<void>[]): Promise<void> {
-    const bytes = segment.entries.reduce((sum, entry) => sum + entry.length, 0)
-    await this.#budget.take(bytes)
-    const lines = this.#stopped
-      ? undefined
-      : await this.#read('input file', () => readSegment(this.#blobs, this.job.inputKey, segment)).catch(
-          (err: unknown) => {
-            this.#budget.give(bytes)
-            throw err
-          },
-        )
-    if (!lines || this.#stopped) {
-      this.#budget.give(bytes)
-      return
+  async #startGroup(group: readonly PlanEntry[], ends: Promise<void>[]): Promise<void> {
+    let unstarted = group.reduce((sum, entry) => sum + entry.length, 0)
+    await this.#budget.take(unstarted)
+    try {
+      const { inputKey } = this.job
+      const lines = readLines(group, (start, end) =>
+        this.#read('input file', () => this.#blobs.readRange(inputKey, start, end)),
+      )
+      for (const [i, entry] of group.entries()) {
+        const line = await lines[i]
+        if (!line || this.#stopped) return
+        unstarted -= entry.length
+        ends.push(this.#takeLine(entry, line))
+      }
+    } finally {
+      this.#budget.give(unstarted)
     }
-    for (const { entry, line } of lines) ends.push(this.#takeLine(entry, line))
   }
 
   /** Starts a line, or lets it wait for the answer to the same request. */

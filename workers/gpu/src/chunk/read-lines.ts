@@ -1,49 +1,76 @@
-import type { BlobStore } from '@forebay/blobs'
 import type { PlanEntry } from '@forebay/plan'
 
+// Reading what lies between two lines is cheaper than another read.
 const gapMax = 64 * 1024
-const segmentMax = 1024 * 1024
+const rangeMax = 1024 * 1024
+/** Reads under way at once: an object store takes tens of milliseconds for each. */
+const readsMax = 8
+const groupMax = 8 * 1024 * 1024
 
 /** Neighbouring lines read in one go. */
-export interface Segment {
+interface Range {
   readonly start: number
   readonly end: number
-  readonly entries: readonly PlanEntry[]
+  /** Indices of the entries whose lines it holds. */
+  readonly indices: readonly number[]
+}
+
+/** Cuts entries, in their order, into groups whose lines come to 8 MiB at most (a longer line is a group of its own). */
+export function groupsOf(entries: readonly PlanEntry[]): PlanEntry[][] {
+  const groups: PlanEntry[][] = []
+  let bytes = 0
+  for (const entry of entries) {
+    const group = groups.at(-1)
+    if (group && bytes + entry.length <= groupMax) group.push(entry)
+    else {
+      groups.push([entry])
+      bytes = 0
+    }
+    bytes += entry.length
+  }
+  return groups
 }
 
 /**
- * Groups entries, in the order given, into ranges to read: consecutive entries share one while the gaps between them
- * stay below 64 KiB and the range below 1 MiB (a longer line is a range of its own).
+ * The entries' lines, one promise each in the order given, whatever their order in the file: neighbours there (64 KiB
+ * apart at most, 1 MiB together) are read at once, the lines wanted first before the others, several ranges at a
+ * time. A line is undefined when `read` answers that for its range, and rejects as `read` does.
  */
-export function segmentsOf(entries: readonly PlanEntry[]): Segment[] {
-  const segments: Segment[] = []
-  let current: { start: number; end: number; entries: PlanEntry[] } | undefined
-  for (const entry of entries) {
-    const [start, end] = [entry.offset, entry.offset + entry.length]
-    const near = current !== undefined && start - current.end <= gapMax && current.start - end <= gapMax
-    const joined =
-      current && near ? { start: Math.min(current.start, start), end: Math.max(current.end, end) } : undefined
-    if (current && joined && joined.end - joined.start <= segmentMax) {
-      current.start = joined.start
-      current.end = joined.end
-      current.entries.push(entry)
-    } else {
-      current = { start, end, entries: [entry] }
-      segments.push(current)
+export function readLines(
+  entries: readonly PlanEntry[],
+  read: (start: number, end: number) => Promise<Buffer | undefined>,
+): Promise<Buffer | undefined>[] {
+  const ranges = rangesOf(entries)
+  const slots = Array.from({ length: Math.min(readsMax, ranges.length) }, () => Promise.resolve())
+  const lines = new Array<Promise<Buffer | undefined>>(entries.length)
+  for (const [i, range] of ranges.entries()) {
+    const slot = i % slots.length
+    const bytes = (slots[slot] ?? Promise.resolve()).then(() => read(range.start, range.end))
+    slots[slot] = bytes.then(
+      () => undefined,
+      () => undefined,
+    )
+    for (const index of range.indices) {
+      const { length, offset } = entries[index] ?? { length: 0, offset: range.start }
+      const line = bytes.then((buffer) => buffer?.subarray(offset - range.start, offset - range.start + length))
+      // Heard by whoever comes to it.
+      line.catch(() => undefined)
+      lines[index] = line
     }
   }
-  return segments
+  return lines
 }
 
-/** The lines of a segment. Rejects as `readRange` does. */
-export async function readSegment(
-  blobs: Pick<BlobStore, 'readRange'>,
-  key: string,
-  segment: Segment,
-): Promise<{ entry: PlanEntry; line: Buffer }[]> {
-  const bytes = await blobs.readRange(key, segment.start, segment.end)
-  return segment.entries.map((entry) => {
-    const from = entry.offset - segment.start
-    return { entry, line: bytes.subarray(from, from + entry.length) }
-  })
+function rangesOf(entries: readonly PlanEntry[]): Range[] {
+  const byOffset = [...entries.entries()].sort(([, a], [, b]) => a.offset - b.offset)
+  const ranges: { start: number; end: number; indices: number[] }[] = []
+  for (const [index, { length, offset }] of byOffset) {
+    const last = ranges.at(-1)
+    const end = Math.max(last?.end ?? 0, offset + length)
+    if (last && offset - last.end <= gapMax && end - last.start <= rangeMax) {
+      last.end = end
+      last.indices.push(index)
+    } else ranges.push({ start: offset, end: offset + length, indices: [index] })
+  }
+  return ranges.sort((a, b) => Math.min(...a.indices) - Math.min(...b.indices))
 }
