@@ -7,6 +7,7 @@ import { addCacheCommands } from './commands/cache.ts'
 import { addDocsCommands } from './commands/docs.ts'
 import { addFilesCommands } from './commands/files.ts'
 import { addKeysCommands } from './commands/keys.ts'
+import { addLedgerCommands } from './commands/ledger.ts'
 import { addModelsCommand } from './commands/models.ts'
 import { addPoolsCommands } from './commands/pools.ts'
 import { addSetupCommands } from './commands/setup.ts'
@@ -20,7 +21,7 @@ const exitCodeHelp = `
 Data goes to stdout, messages to stderr. With --json a command prints one JSON value, a list being an array;
 results, errors and content stay the JSONL they are. What goes wrong is then a JSON line on stderr.
 
-Exit codes: 0 fine; 1 other trouble; 2 wrong usage; 3 the batch finished, some lines failed; 4 the batch failed,
+Exit codes: 0 fine; 1 other trouble; 2 wrong usage; 3 the batch finished, some lines failed, or the ledger has drift; 4 the batch failed,
 expired or was cancelled; 5 key refused; 6 quota or rate limit; 7 the gateway cannot be reached; 130 Ctrl-C.`
 
 /** Runs one command line to its end and answers the exit code; never throws. */
@@ -74,6 +75,7 @@ function makeProgram(cli: Cli): Command {
   addKeysCommands(program, cli)
   addWebhooksCommands(program, cli)
   addUsageCommand(program, cli)
+  addLedgerCommands(program, cli)
   addModelsCommand(program, cli)
   addPoolsCommands(program, cli)
   addCacheCommands(program, cli)

@@ -1,4 +1,4 @@
-import { Counter, Histogram, type Registry } from '@forebay/kernel'
+import { Counter, Gauge, Histogram, type Registry } from '@forebay/kernel'
 import type { CommitSummary } from './commit-events.ts'
 
 /** The metrics of the results service. */
@@ -10,6 +10,8 @@ export interface ResultsMetrics {
   /** Notes how old an event is once committed. */
   lagSeconds(seconds: number): void
   rejected(): void
+  /** Notes what recomputing the ledger found. */
+  drift(nano: number, unmatched: number): void
 }
 
 /** Registers the metrics. */
@@ -50,6 +52,16 @@ export function makeResultsMetrics(registry: Registry): ResultsMetrics {
     help: 'Result events that could not be committed and were dead-lettered.',
     registers,
   })
+  const drift = new Gauge({
+    name: 'forebay_ledger_drift_nano',
+    help: 'Difference between the ledger and its recomputation from raw usage, in nano-units; 0 when all is right.',
+    registers,
+  })
+  const unmatched = new Gauge({
+    name: 'forebay_ledger_unmatched_entries',
+    help: 'Charged requests without a ledger entry, and entries without such a request, at the last recomputation.',
+    registers,
+  })
   const seconds = new Histogram({
     name: 'forebay_results_transaction_seconds',
     help: 'Time to commit a group of result events.',
@@ -86,5 +98,9 @@ export function makeResultsMetrics(registry: Registry): ResultsMetrics {
     groupSeconds: (value) => seconds.observe(value),
     lagSeconds: (value) => lag.observe(Math.max(0, value)),
     rejected: () => rejected.inc(),
+    drift: (nano, count) => {
+      drift.set(nano)
+      unmatched.set(count)
+    },
   }
 }

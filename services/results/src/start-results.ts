@@ -3,6 +3,7 @@ import { queueName } from '@forebay/contracts'
 import { backoffMs, type Clock, describeError, type Logger, type Registry, type Running } from '@forebay/kernel'
 import type { Pools } from '@forebay/pools'
 import type { Database } from '@forebay/store'
+import { startDriftWatch } from './drift-watch.ts'
 import { makeResultsMetrics } from './metrics.ts'
 import { PoolConsumer } from './pool-consumer.ts'
 
@@ -72,8 +73,10 @@ export async function startResults(options: {
   for (const { name } of pools.list()) consume(name)
   lookForPools()
   const stopLooking = clock.every(poolsEveryMs, lookForPools)
+  const driftWatch = startDriftWatch({ db, clock, logger, metrics })
   const drain = async () => {
     stopLooking()
+    await driftWatch.stop()
     stopping.abort()
     await search
     await Promise.all([...consumers.values()].map((consumer) => consumer.stop()))

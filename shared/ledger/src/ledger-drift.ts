@@ -24,6 +24,7 @@ export interface LedgerDrift extends Drift {
 
 interface Entry extends Row {
   id: string
+  born: string
   tenantId: string
   endpoint: InferenceEndpoint
   model: string
@@ -43,10 +44,10 @@ const pageRows = 5_000
 
 /**
  * Computes the charge of every request anew from its audit row and the prices in force when it finished, and compares
- * it with the ledger's entry. Corrections and idle time are no charges and stay out. Reads in pages: constant memory.
+ * it with the ledger's entry. Corrections and idle time are no charges and stay out, as do entries whose audit rows
+ * were removed by retention. Reads in pages: constant memory, and no lock that a new price would wait for.
  */
-export async function ledgerDrift(db: Queryable): Promise<LedgerDrift> {
-  const prices = await readAllPrices(db)
+export async function ledgerDrift(db: Queryable, signal?: AbortSignal): Promise<LedgerDrift> {
   const tenants = new Map<string, Drift>()
   const of = (tenantId: string): Drift => {
     const drift = tenants.get(tenantId) ?? { ...nothing }
@@ -60,8 +61,11 @@ export async function ledgerDrift(db: Queryable): Promise<LedgerDrift> {
     drift.ledgerNano += orphan.nano
     drift.driftNano += orphan.absoluteNano
   }
-  for (let after = ''; ; ) {
+  for (let after = { born: '-infinity', id: '' }; ; ) {
+    signal?.throwIfAborted()
     const page = await readPage(db, after)
+    // After the page: every price that was applied in it is there, and one that is new begins later.
+    const prices = await readAllPrices(db)
     for (const entry of page) {
       const { amountNano } = chargeFor({ ...entry, usage: entry, prices })
       const drift = of(entry.tenantId)
@@ -73,7 +77,7 @@ export async function ledgerDrift(db: Queryable): Promise<LedgerDrift> {
     }
     const last = page.at(-1)
     if (last === undefined) return summed(tenants)
-    after = last.id
+    after = last
   }
 }
 
@@ -99,6 +103,7 @@ function readOrphans(db: Queryable): Promise<(Row & Orphan)[]> {
        sum(abs(amount_nano))::bigint AS "absoluteNano" FROM ledger
      WHERE kind IN ('usage', 'cache_hit') AND NOT EXISTS
        (SELECT FROM requests WHERE requests.born = born_of(ledger.request_id) AND requests.id = ledger.request_id AND outcome <> 'failed')
+       AND NOT EXISTS (SELECT FROM audit_clock WHERE born_of(ledger.request_id) < swept_to)
      GROUP BY tenant_id`,
   )
 }
@@ -111,15 +116,15 @@ interface Orphan {
 }
 
 // A worker's clock may be ahead: what has not been yet when it was committed was priced as of the commit.
-function readPage(db: Queryable, after: string): Promise<Entry[]> {
+function readPage(db: Queryable, after: { born: string; id: string }): Promise<Entry[]> {
   return db.query<Entry>(
-    `SELECT r.id, r.tenant_id AS "tenantId", r.endpoint, r.model, r.model_version AS "modelVersion", r.lane, r.source,
+    `SELECT r.id, r.born::text AS born, r.tenant_id AS "tenantId", r.endpoint, r.model, r.model_version AS "modelVersion", r.lane, r.source,
        (extract(epoch FROM least(r.finished_at, r.committed_at)) * 1000)::float8 AS "atMs",
        r.prompt_tokens AS "promptTokens", r.cached_tokens AS "cachedTokens",
        r.completion_tokens AS "completionTokens", r.reasoning_tokens AS "reasoningTokens",
        l.kind, l.amount_nano AS "amountNano"
      FROM requests r LEFT JOIN ledger l ON l.request_id = r.id AND l.kind IN ('usage', 'cache_hit')
-     WHERE r.id > $1 AND r.outcome <> 'failed' ORDER BY r.id LIMIT ${pageRows}`,
-    [after],
+     WHERE (r.born, r.id) > ($1::date, $2) AND r.outcome <> 'failed' ORDER BY r.born, r.id LIMIT ${pageRows}`,
+    [after.born, after.id],
   )
 }

@@ -1,5 +1,6 @@
 import type { Route } from '../gateway-deps.ts'
 import { cancelBatch } from './cancel-batch/handler.ts'
+import { correctLedger } from './correct-ledger/handler.ts'
 import { createBatch } from './create-batch/handler.ts'
 import { createChatCompletion } from './create-chat-completion/handler.ts'
 import { createCompletion } from './create-completion/handler.ts'
@@ -24,6 +25,7 @@ import { listBatchRequests } from './list-batch-requests/handler.ts'
 import { listBatches } from './list-batches/handler.ts'
 import { listFiles } from './list-files/handler.ts'
 import { listKeys } from './list-keys/handler.ts'
+import { listLedger } from './list-ledger/handler.ts'
 import { listModels } from './list-models/handler.ts'
 import { listPools } from './list-pools/handler.ts'
 import { listPrices } from './list-prices/handler.ts'
@@ -31,6 +33,7 @@ import { listProjects } from './list-projects/handler.ts'
 import { listTenants } from './list-tenants/handler.ts'
 import { listWebhooks } from './list-webhooks/handler.ts'
 import { showHealth } from './show-health/handler.ts'
+import { showLedgerDrift } from './show-ledger-drift/handler.ts'
 import { updateTenantCache } from './update-tenant-cache/handler.ts'
 import { uploadFile } from './upload-file/handler.ts'
 
@@ -68,6 +71,9 @@ export const adminRoutes: readonly Route[] = [
   listProjects,
   createPrice,
   listPrices,
+  listLedger,
+  correctLedger,
+  showLedgerDrift,
   listPools,
   drainPool,
   undrainPool,

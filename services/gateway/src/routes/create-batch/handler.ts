@@ -6,6 +6,7 @@ import { batchRequestSchema, hashBatchRequest } from '../../batches/batch-reques
 import { parseCompletionWindow } from '../../batches/completion-window.ts'
 import { visibleFile } from '../../files/find-file.ts'
 import type { Route } from '../../gateway-deps.ts'
+import { idempotencyKey } from '../../http/idempotency-key.ts'
 import { batchResidency } from '../../pools/residency.ts'
 
 /** POST /v1/batches. With an Idempotency-Key, the same request gives the same batch however often it comes. */
@@ -59,12 +60,6 @@ export const createBatch: Route = (app, { clock, db, limits, pools }) => {
       return batchObject(sameRequest(twin, hash))
     },
   })
-}
-
-function idempotencyKey(header: string | string[] | undefined): string | null {
-  if (header === undefined) return null
-  if (typeof header === 'string' && /^[\x21-\x7e][\x20-\x7e]{0,254}$/.test(header)) return header
-  throw new ForebayError('invalid_value', "Invalid 'Idempotency-Key': expected 1 to 255 printable ASCII characters.")
 }
 
 async function findByKey(db: Queryable, tenantId: string, key: string): Promise<BatchRow | undefined> {

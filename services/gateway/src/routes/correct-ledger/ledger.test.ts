@@ -1,0 +1,79 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { type Harness, startHarness } from '../../testing/harness.ts'
+
+let harness: Harness
+let admin: string
+beforeAll(async () => {
+  harness = await startHarness()
+  admin = await harness.newKey('ops', 'admin')
+  await harness.newKey('acme')
+  await harness.db.query(
+    `INSERT INTO prices (model, usage_type, nano_per_million, effective_from) VALUES ('*', 'input', 1000000, to_timestamp(0))`,
+  )
+  for (const id of ['req_1', 'req_2']) {
+    await harness.db.query(
+      `INSERT INTO requests (born, id, tenant_id, endpoint, model, pool, lane, worker_id, attempt, outcome, status_code,
+         prompt_tokens, finished_at)
+       VALUES (born_of($1), $1, 'acme', '/v1/chat/completions', 'm', 'p', 'realtime', 'w', 1, 'succeeded', 200, 70, now())`,
+      [id],
+    )
+    await harness.db.query(
+      `INSERT INTO ledger (request_id, kind, tenant_id, model, lane, prompt_tokens, completion_tokens, reasoning_tokens,
+         amount_nano, price_ids, occurred_at) VALUES ($1, 'usage', 'acme', 'm', 'realtime', 70, 0, 0, 70, '{1}', now())`,
+      [id],
+    )
+  }
+})
+afterAll(() => harness.stop())
+
+const entryOf = async (request: string) => {
+  const found = await harness.call('GET', `/admin/ledger?request=${request}&kind=usage`, admin)
+  return (found.json['data'] as { id: number }[])[0]?.id ?? 0
+}
+const correct = (body: object, key?: string) =>
+  harness.call('POST', '/admin/ledger/corrections', admin, body, key === undefined ? {} : { 'idempotency-key': key })
+
+it('corrects an entry with new ones, and takes no more off it than it has, however many ask at once', async () => {
+  const entry = await entryOf('req_1')
+  const ask = { kind: 'adjustment', entry, amount_nano: -30, reason: 'wrong price' }
+  const answers = await Promise.all([correct(ask), correct(ask), correct(ask), correct(ask)])
+  expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 400, 400])
+  const listed = await harness.call('GET', '/admin/ledger?request=req_1', admin)
+  expect(listed.json['data']).toMatchObject([
+    { kind: 'adjustment', amount_nano: -30, corrects: entry, tenant: 'acme', project: 'default', model: 'm' },
+    { kind: 'adjustment', amount_nano: -30, corrects: entry, reason: 'wrong price' },
+    { kind: 'usage', amount_nano: 70, corrects: null, prices: [1] },
+  ])
+})
+
+it('writes a correction once per Idempotency-Key, and refuses the key for another', async () => {
+  const ask = { kind: 'credit', tenant: 'acme', amount_nano: -1_000, reason: 'outage' }
+  const [first, again] = [await correct(ask, 'k1'), await correct(ask, 'k1')]
+  expect(first.json).toMatchObject({ kind: 'credit', tenant: 'acme', amount_nano: -1_000, model: null })
+  expect(again.json['id']).toBe(first.json['id'])
+  expect((await correct({ ...ask, amount_nano: -2 }, 'k1')).status).toBe(422)
+})
+
+it.each([
+  ['nothing', { kind: 'adjustment', entry: 1, amount_nano: 0, reason: 'x' }, 400],
+  ['a credit that charges', { kind: 'credit', tenant: 'acme', amount_nano: 5, reason: 'x' }, 400],
+  ['an adjustment of no entry', { kind: 'adjustment', amount_nano: 5, reason: 'x' }, 400],
+  ['an entry that is not there', { kind: 'adjustment', entry: 999_999, amount_nano: 5, reason: 'x' }, 404],
+  ['a tenant that is not there', { kind: 'credit', tenant: 'nobody', amount_nano: -5, reason: 'x' }, 404],
+])('refuses a correction of %s', async (_what, body, status) => {
+  expect((await correct(body)).status).toBe(status)
+})
+
+it('tells the drift of the ledger per tenant: none by corrections, some by an entry that is not what usage says', async () => {
+  const clean = { entries: 2, ledger_nano: 140, recomputed_nano: 140, drift_nano: 0, unmatched: 0 }
+  expect((await harness.call('GET', '/admin/ledger/drift', admin)).json).toMatchObject({
+    ...clean,
+    tenants: [{ tenant: 'acme', ...clean }],
+  })
+  await harness.db.query('ALTER TABLE ledger DISABLE TRIGGER ledger_append_only')
+  await harness.db.query(`UPDATE ledger SET amount_nano = 60 WHERE request_id = 'req_2'`)
+  await harness.db.query(`UPDATE requests SET outcome = 'failed' WHERE id = 'req_1'`)
+  expect((await harness.call('GET', '/admin/ledger/drift', admin)).json).toMatchObject({
+    ...{ entries: 2, ledger_nano: 130, recomputed_nano: 70, drift_nano: 10 + 70, unmatched: 1 },
+  })
+})
