@@ -1,16 +1,48 @@
 /** A column of a bulk statement: its Postgres type and what a row has in it. */
-export type Columns<R> = Record<string, readonly [type: string, value: (row: R) => string | number | null]>
+export type Columns<R> = Record<string, readonly [type: string, value: (row: R) => Value]>
+
+type Value = string | number | null
 
 /**
- * Rows as one array parameter per column, for `INSERT … SELECT … FROM ${from}`: any number of rows in one statement,
- * in their order. `names` lists the columns.
+ * Rows as parameters for `INSERT … SELECT … FROM ${from}`: any number of rows in one statement, in their order, under
+ * the name `rows`. `names` lists the columns. A column that is the same in all rows travels once; that is most of them,
+ * since rows come together because they are of one batch.
  */
-export function unnest<R>(rows: readonly R[], columns: Columns<R>): { names: string; from: string; values: unknown[] } {
-  const names = Object.keys(columns).join(', ')
-  const parameters = Object.values(columns).map(([type], i) => `$${i + 1}::${type}[]`)
+export function unnest<R>(rows: readonly R[], columns: Columns<R>): { names: string; from: string; values: Value[] } {
+  const values: Value[] = []
+  const same: string[] = []
+  const [types, varying]: [string[], string[]] = [[], []]
+  for (const [name, [type, read]] of Object.entries(columns)) {
+    const column = rows.map(read)
+    const [first = null] = column
+    // The last word is the arrays', for they make the rows.
+    const isLast = varying.length === 0 && same.length === Object.keys(columns).length - 1
+    if (!isLast && column.every((value) => value === first)) {
+      same.push(`$${values.push(first)}::${type} AS ${name}`)
+    } else {
+      types.push(`$${values.push(arrayOf(column))}::${type}[]`)
+      varying.push(name)
+    }
+  }
+  const arrays = `unnest(${types.join(', ')}) AS arrays (${varying.join(', ')})`
   return {
-    names,
-    from: `unnest(${parameters.join(', ')}) AS rows (${names})`,
-    values: Object.values(columns).map(([, value]) => rows.map(value)),
+    names: Object.keys(columns).join(', '),
+    from: `(SELECT ${[...same, 'arrays.*'].join(', ')} FROM ${arrays}) AS rows`,
+    values,
   }
 }
+
+/** An array as Postgres reads it; the driver's own encoding looks at every value for all it might be. */
+function arrayOf(column: readonly Value[]): string {
+  let text = '{'
+  for (const value of column) {
+    if (text.length > 1) text += ','
+    if (value === null) text += 'NULL'
+    else if (typeof value === 'number') text += value
+    else text += `"${needsEscape.test(value) ? value.replaceAll(escaped, '\\$&') : value}"`
+  }
+  return `${text}}`
+}
+
+const needsEscape = /["\\]/
+const escaped = /["\\]/g

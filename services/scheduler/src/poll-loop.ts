@@ -2,17 +2,20 @@ import { backoffMs, type Clock, describeError, type Logger, type Running } from 
 
 /**
  * Repeats one piece of work: every `pollMs`, at once (after `gapMs`) when woken or when the work says that there is
- * more, and with back-off when it fails. Never two at a time.
+ * more, and with back-off when it fails. Never two at a time. Work that goes on and on pauses ever longer, up to
+ * `gapMsMax`: it then does more at a time.
  */
 export class PollLoop implements Running {
   readonly #options: PollLoopOptions
   readonly #stopping = new AbortController()
   #waiting: AbortController | undefined
   #woken = false
+  #gapMs: number
   #done: Promise<void> | undefined
 
   constructor(options: PollLoopOptions) {
     this.#options = options
+    this.#gapMs = options.gapMs
   }
 
   start(): void {
@@ -50,12 +53,16 @@ export class PollLoop implements Running {
   }
 
   async #idle(more: boolean): Promise<void> {
-    const { gapMs, pollMs } = this.#options
-    await this.#sleep(gapMs, this.#stopping.signal)
-    if (more || this.#woken) return
+    const { gapMs, gapMsMax = gapMs, pollMs } = this.#options
+    await this.#sleep(this.#gapMs, this.#stopping.signal)
+    if (more || this.#woken) {
+      this.#gapMs = Math.min(gapMsMax, this.#gapMs * 1.5)
+      return
+    }
     this.#waiting = new AbortController()
-    await this.#sleep(pollMs - gapMs, AbortSignal.any([this.#waiting.signal, this.#stopping.signal]))
+    await this.#sleep(pollMs - this.#gapMs, AbortSignal.any([this.#waiting.signal, this.#stopping.signal]))
     this.#waiting = undefined
+    this.#gapMs = gapMs
   }
 
   #sleep(ms: number, signal: AbortSignal): Promise<void> {
@@ -69,6 +76,8 @@ export interface PollLoopOptions {
   name: string
   pollMs: number
   gapMs: number
+  /** As `gapMs` unless given. */
+  gapMsMax?: number
   /** Resolves true when there is more to do at once. */
   work: (signal: AbortSignal) => Promise<boolean>
 }

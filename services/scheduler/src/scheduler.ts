@@ -38,6 +38,8 @@ export interface SchedulerOptions {
 
 const pollMs = 1000
 const gapMs = 25
+// Every commit of results wakes the release and the close. Of what is released there is enough for minutes.
+const busyGapMs = 150
 const sweepMs = 60_000
 const sweepBodiesMs = 3_600_000
 const claimMs = 15_000
@@ -68,8 +70,8 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   const plan: ClaimedWork = (batch, owner, signal) => planClaimed(claimed, batch, owner, signal)
   const finalise: ClaimedWork = (batch, owner, signal) => finaliseClaimed(claimed, batch, owner, signal)
 
-  const loop = (name: string, work: (signal: AbortSignal) => Promise<boolean>, everyMs = pollMs) =>
-    new PollLoop({ clock, logger, name, pollMs: everyMs, gapMs, work })
+  const loop = (name: string, work: (signal: AbortSignal) => Promise<boolean>, everyMs = pollMs, gapMsMax = gapMs) =>
+    new PollLoop({ clock, logger, name, pollMs: everyMs, gapMs, gapMsMax, work })
   const claims = (kind: ClaimKind, work: ClaimedWork) => (signal: AbortSignal) => {
     const owner = newId('claim_', clock.now())
     return workOnClaim({ db, clock, logger, kind, owner, claimMs, retryMs, signal, work })
@@ -80,7 +82,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     return async (signal: AbortSignal) => (await hasModels(db, pools)) && next(signal)
   }
   const finalisers = [1, 2].map((n) => loop(`finalise-${n}`, claims({ to: 'finalise' }, finalise)))
-  const release: PollLoop = loop('release', () => rounds.run())
+  const release: PollLoop = loop('release', () => rounds.run(), pollMs, busyGapMs)
   const planners = [Number.MAX_SAFE_INTEGER, smallFileBytes].map((bytesMax, i) =>
     loop(`plan-${i + 1}`, async (signal) => {
       const worked = await planning(bytesMax)(signal)
@@ -88,11 +90,12 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
       return worked
     }),
   )
-  const closing = loop('close', async () => {
+  const close = async () => {
     const closed = await closer.run()
     if (closed) for (const finaliser of finalisers) finaliser.wake()
     return closed
-  })
+  }
+  const closing = loop('close', close, pollMs, busyGapMs)
   const loops = [
     ...planners,
     release,

@@ -62,6 +62,7 @@ export class RequestDispatcher {
   #cancelTimer: (() => void) | undefined
   #timerDueMs = 0
   #pumping = false
+  #pumpingAtOnce = false
 
   constructor(options: DispatcherOptions) {
     this.#options = options
@@ -85,7 +86,8 @@ export class RequestDispatcher {
       unwanted: false,
     })
     batcher.add(task, { nowMs: clock.now(), suspicion: task.suspicion })
-    this.pump()
+    if (task.lane === 'realtime') this.#pumpAtOnce()
+    else this.pump()
   }
 
   has(id: string): boolean {
@@ -134,14 +136,20 @@ export class RequestDispatcher {
     this.pump()
   }
 
-  /** Lets in what may start now. Many calls in one turn do the work once. */
+  /** Lets in what may start now. However many calls come in one turn of the event loop, the work is done once. */
   pump(): void {
     if (this.#pumping) return
     this.#pumping = true
-    queueMicrotask(() => {
-      this.#pumping = false
-      this.#admit()
+    setImmediate(() => {
+      if (this.#pumping) this.#admit()
     })
+  }
+
+  /** The same before the turn ends: a client is waiting. */
+  #pumpAtOnce(): void {
+    if (this.#pumpingAtOnce) return
+    this.#pumpingAtOnce = true
+    queueMicrotask(() => this.#admit())
   }
 
   /** Ends the timer; nothing more is admitted by itself. */
@@ -151,6 +159,8 @@ export class RequestDispatcher {
   }
 
   #admit(): void {
+    this.#pumping = false
+    this.#pumpingAtOnce = false
     const { batcher, clock, isEngineUp, metrics } = this.#options
     if (!isEngineUp()) return
     const nowMs = clock.now()

@@ -2,6 +2,8 @@ import type { IQueueBackend } from 'bullmq'
 
 /** A datastore BullMQ runs on, seen by the driver: everything that differs between Redis and Postgres. */
 export interface Broker {
+  /** True: a claim that finds a job leaves a wake-up behind, so that the next wait returns at once. */
+  readonly claimsWake: boolean
   /** The operations of one queue, over the shared connection(s). */
   operations(queue: string, timing: LeaseTiming): IQueueBackend
   /** What blocks for the next job of one queue; made on first use, since a sender never needs it. */

@@ -54,6 +54,7 @@ export class BullmqQueue implements QueueDriver {
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #leaseMs: number
+  readonly #claimsWake: boolean
   readonly #backend: IQueueBackend
   readonly #queue: Queue<Envelope, unknown, string, Envelope, unknown, string, IQueueBackend>
   readonly #waiter: JobWaiter
@@ -62,6 +63,7 @@ export class BullmqQueue implements QueueDriver {
   #tokens = 0
   #stopStalledCheck: (() => void) | undefined
   #nextDelayed = 0
+  #wakeUpLeft = false
   #closing: Promise<void> | undefined
   readonly #calls = new Set<Promise<unknown>>()
 
@@ -71,6 +73,7 @@ export class BullmqQueue implements QueueDriver {
     this.#clock = clock
     this.#logger = logger
     this.#leaseMs = leaseMs
+    this.#claimsWake = broker.claimsWake
     const operations = broker.operations(name, leaseTiming(leaseMs))
     this.#backend = operations
     this.#queue = new Queue(name, { connection: {}, streams: { events: { maxLen: eventsKept } } }, () => operations)
@@ -108,13 +111,22 @@ export class BullmqQueue implements QueueDriver {
   async receive(options: { max: number; waitMs: number; leaseMs: number; signal?: AbortSignal }) {
     this.#startStalledCheck()
     const deadline = this.#clock.now() + options.waitMs
-    for (let waited = false; !this.#closing && !options.signal?.aborted; waited = true) {
-      // A job that came while this one waited is most often the only one: it is answered before asking for more.
-      const leases = await this.#claim(waited ? Math.min(1, options.max) : options.max, options.leaseMs)
+    let waited = false
+    while (!this.#closing && !options.signal?.aborted) {
+      const wakeUpLeft = this.#wakeUpLeft
+      // With a wake-up left the wait returns at once: the look at what is there comes after it, once instead of twice.
+      if (waited || !wakeUpLeft || options.waitMs <= 0) {
+        // A job that came while this one waited is most often the only one: it is answered before asking for more.
+        const max = waited && !wakeUpLeft ? Math.min(1, options.max) : options.max
+        const leases = await this.#claim(max, options.leaseMs)
+        this.#wakeUpLeft = this.#claimsWake && leases.length > 0 && leases.length < options.max
+        if (leases.length > 0) return leases
+      }
       const left = deadline - this.#clock.now()
-      if (leases.length > 0 || left <= 0) return leases
+      if (left <= 0) return []
       const due = this.#nextDelayed > 0 ? Math.max(1, this.#nextDelayed - this.#clock.now()) : left
       await this.#waiter.wait(Math.min(left, due), options.signal)
+      waited = true
     }
     return []
   }

@@ -60,6 +60,7 @@ export async function openRedisBroker(options: { url: string; logger: Logger }):
     if (waiters.delete(waiter)) await waiter.close(true)
   }
   return {
+    claimsWake: true,
     operations: (queue, timing) => backend(queue, backendOptions(timing), shared),
     waiter(queue) {
       const client = redis.duplicate({ lazyConnect: false, enableOfflineQueue: true, maxRetriesPerRequest: null })
