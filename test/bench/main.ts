@@ -30,6 +30,10 @@ const benches: Record<string, { about: string; load: () => Promise<Bench> }> = {
     about: 'live latency held beside a batch, on simulated time, against constant caps [--seconds 400] [--lines 20000]',
     load: async () => (await import('./isolation.ts')).run,
   },
+  autoscale: {
+    about: 'GPU-hours and misses of a bursty day, against HPA, KEDA and an oracle [--seed 1] [--trace azure.csv]',
+    load: async () => (await import('./autoscale/run.ts')).run,
+  },
 }
 
 async function main(): Promise<void> {
