@@ -5,6 +5,8 @@ export const exitCodes = {
   usage: 2,
   /** The batch finished, and some of its lines failed. */
   linesFailed: 3,
+  /** A verification found a difference. */
+  differs: 3,
   /** The batch failed its validation, expired or was cancelled. */
   batchFailed: 4,
   auth: 5,

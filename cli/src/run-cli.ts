@@ -2,6 +2,7 @@ import { describeError } from '@forebay/kernel'
 import { Command, CommanderError } from 'commander'
 import pc from 'picocolors'
 import type { Cli } from './command.ts'
+import { addAuditCommands } from './commands/audit.ts'
 import { addBatchCommands } from './commands/batch.ts'
 import { addCacheCommands } from './commands/cache.ts'
 import { addDocsCommands } from './commands/docs.ts'
@@ -21,7 +22,8 @@ const exitCodeHelp = `
 Data goes to stdout, messages to stderr. With --json a command prints one JSON value, a list being an array;
 results, errors and content stay the JSONL they are. What goes wrong is then a JSON line on stderr.
 
-Exit codes: 0 fine; 1 other trouble; 2 wrong usage; 3 the batch finished, some lines failed, or the ledger has drift; 4 the batch failed,
+Exit codes: 0 fine; 1 other trouble; 2 wrong usage; 3 the batch finished, some lines failed, or the ledger has drift,
+or the audit log does not verify; 4 the batch failed,
 expired or was cancelled; 5 key refused; 6 quota or rate limit; 7 the gateway cannot be reached; 130 Ctrl-C.`
 
 /** Runs one command line to its end and answers the exit code; never throws. */
@@ -79,6 +81,7 @@ function makeProgram(cli: Cli): Command {
   addModelsCommand(program, cli)
   addPoolsCommands(program, cli)
   addCacheCommands(program, cli)
+  addAuditCommands(program, cli)
   addSimulateCommand(program, cli)
   addSetupCommands(program, cli)
   return program

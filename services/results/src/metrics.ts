@@ -12,6 +12,8 @@ export interface ResultsMetrics {
   rejected(): void
   /** Notes what recomputing the ledger found. */
   drift(nano: number, unmatched: number): void
+  /** Counts entries of the audit log put into blocks. */
+  sealed(entries: number): void
 }
 
 /** Registers the metrics. */
@@ -62,6 +64,11 @@ export function makeResultsMetrics(registry: Registry): ResultsMetrics {
     help: 'Charged requests without a ledger entry, and entries without such a request, at the last recomputation.',
     registers,
   })
+  const sealed = new Counter({
+    name: 'forebay_audit_sealed_total',
+    help: 'Rows and events of the audit log put into blocks of the hash chains.',
+    registers,
+  })
   const seconds = new Histogram({
     name: 'forebay_results_transaction_seconds',
     help: 'Time to commit a group of result events.',
@@ -97,6 +104,7 @@ export function makeResultsMetrics(registry: Registry): ResultsMetrics {
     },
     groupSeconds: (value) => seconds.observe(value),
     lagSeconds: (value) => lag.observe(Math.max(0, value)),
+    sealed: (entries) => sealed.inc(entries),
     rejected: () => rejected.inc(),
     drift: (nano, count) => {
       drift.set(nano)

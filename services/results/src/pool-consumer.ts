@@ -19,6 +19,8 @@ export interface PoolConsumerOptions {
   logger: Logger
   metrics: ResultsMetrics
   leaseMs: number
+  /** Makes the audit log ready to be written to. */
+  prepare: () => Promise<void>
   costPerGpuHour: CostPerGpuHour
 }
 
@@ -61,6 +63,7 @@ export class PoolConsumer implements Running {
   }
 
   async #run(): Promise<void> {
+    await this.#insist('audit log could not be made ready', () => this.#options.prepare())
     await this.#insist('results queue could not be opened', () => this.#options.driver.ensure())
     await Promise.all(Array.from({ length: loopsPerPool }, () => this.#consume()))
   }

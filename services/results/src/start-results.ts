@@ -1,10 +1,13 @@
+import { prepareAudit } from '@forebay/audit'
 import type { Config } from '@forebay/config'
 import { queueName } from '@forebay/contracts'
 import { backoffMs, type Clock, describeError, type Logger, type Registry, type Running } from '@forebay/kernel'
 import type { Pools } from '@forebay/pools'
 import type { Database } from '@forebay/store'
+import { AuditKeeper } from './audit-keeper.ts'
 import { startDriftWatch } from './drift-watch.ts'
 import { makeResultsMetrics } from './metrics.ts'
+import { openSigningKey } from './open-signing-key.ts'
 import { PoolConsumer } from './pool-consumer.ts'
 
 const poolsEveryMs = 3_000
@@ -12,9 +15,10 @@ const poolsEveryMs = 3_000
 /**
  * Starts consuming the results queue of every configured pool and of every pool that serves a model, new ones within
  * seconds; one whose broker is down stops no other. Any number of replicas may run. Starts also while the database or the broker is down, and waits for it.
+ * It also keeps the audit log's chains.
  */
 export async function startResults(options: {
-  config: Pick<Config, 'queueLeaseMs'>
+  config: Pick<Config, 'auditKey' | 'dataDir' | 'queueLeaseMs'>
   clock: Clock
   logger: Logger
   registry: Registry
@@ -26,6 +30,10 @@ export async function startResults(options: {
   const consumers = new Map<string, PoolConsumer>()
   const costPerGpuHour = (pool: string) => pools.spec(pool)?.costPerGpuHour
 
+  const key = await openSigningKey({ config, logger })
+  const audit = new AuditKeeper({ db, clock, logger, metrics, key })
+  audit.start()
+  const prepare = () => prepareAudit(db)
   const stopping = new AbortController()
 
   const open = async (pool: string): Promise<void> => {
@@ -34,7 +42,7 @@ export async function startResults(options: {
         const driver = (await pools.queues(pool)).queue(queueName(pool, 'results'))
         if (stopping.signal.aborted) return
         const leaseMs = config.queueLeaseMs
-        const consumer = new PoolConsumer({ driver, db, clock, logger, metrics, leaseMs, costPerGpuHour })
+        const consumer = new PoolConsumer({ driver, db, clock, logger, metrics, leaseMs, costPerGpuHour, prepare })
         consumers.set(pool, consumer)
         consumer.start()
         logger.info({ pool }, 'consuming results')
@@ -80,6 +88,7 @@ export async function startResults(options: {
     stopping.abort()
     await search
     await Promise.all([...consumers.values()].map((consumer) => consumer.stop()))
+    await audit.stop()
   }
   return { stop: () => (stopped ??= drain()) }
 }

@@ -238,6 +238,12 @@ export const settings = {
     url(['redis', 'rediss']).optional(),
     'where gateways share cached answers, best a Redis that evicts; REDIS_URL when not set',
   ),
+  auditKey: setting(
+    'FOREBAY_AUDIT_KEY',
+    text.optional(),
+    "Ed25519 private key (PKCS #8, PEM or base64) that signs the audit log's checkpoints; one kept in the data folder when not set",
+    true,
+  ),
   webhookAllow: setting(
     'FOREBAY_WEBHOOK_ALLOW',
     list.optional(),

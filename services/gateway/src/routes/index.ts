@@ -21,8 +21,10 @@ import { getFileContent } from './get-file-content/handler.ts'
 import { getModel } from './get-model/handler.ts'
 import { getTenantCache } from './get-tenant-cache/handler.ts'
 import { getUsage } from './get-usage/handler.ts'
+import { listAudit } from './list-audit/handler.ts'
 import { listBatchRequests } from './list-batch-requests/handler.ts'
 import { listBatches } from './list-batches/handler.ts'
+import { listCheckpoints } from './list-checkpoints/handler.ts'
 import { listFiles } from './list-files/handler.ts'
 import { listKeys } from './list-keys/handler.ts'
 import { listLedger } from './list-ledger/handler.ts'
@@ -36,6 +38,7 @@ import { showHealth } from './show-health/handler.ts'
 import { showLedgerDrift } from './show-ledger-drift/handler.ts'
 import { updateTenantCache } from './update-tenant-cache/handler.ts'
 import { uploadFile } from './upload-file/handler.ts'
+import { verifyAudit } from './verify-audit/handler.ts'
 
 /** Routes that need no key. */
 export const openRoutes: readonly Route[] = [showHealth]
@@ -80,6 +83,9 @@ export const adminRoutes: readonly Route[] = [
   flushCache,
   getTenantCache,
   updateTenantCache,
+  listAudit,
+  verifyAudit,
+  listCheckpoints,
 ]
 
 /** Routes whose body is passed on to an engine. */

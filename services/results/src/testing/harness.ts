@@ -10,11 +10,11 @@ import { tempDir, testDatabase } from '@forebay/test-support'
 import { onTestFinished } from 'vitest'
 import { startResults } from '../start-results.ts'
 
-/** A migrated database of the test's own with a tenant in it. */
-export async function openTestDatabase(): Promise<Database> {
+/** A migrated database with a tenant in it, of the test's own unless told when it ends. */
+export async function openTestDatabase(onEnd: (end: () => Promise<void>) => void = onTestFinished): Promise<Database> {
   const { drop, url } = await testDatabase()
   const db = openDatabase({ url, logger: silentLogger, connectionsMax: 12 })
-  onTestFinished(async () => {
+  onEnd(async () => {
     await db.stop()
     await drop()
   })
@@ -97,7 +97,7 @@ export async function runResults(db: Database, replicas = 1) {
   const registry = makeRegistry()
   const start = (metrics = makeRegistry()) =>
     startResults({
-      config: { queueLeaseMs: 30_000 },
+      config: { queueLeaseMs: 30_000, auditKey: undefined, dataDir: tempDir() },
       clock: systemClock,
       logger: silentLogger,
       registry: metrics,

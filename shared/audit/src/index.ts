@@ -1,0 +1,6 @@
+export { signCheckpoints } from './checkpoints.ts'
+export { commitmentSql } from './entries.ts'
+export { addAuditMonths, prepareAudit } from './prepare.ts'
+export { sealRound } from './seal.ts'
+export { keepSigningKey, readSigningKey, type SigningKey } from './signing.ts'
+export { type Finding, type Verified, verifyChain } from './verify.ts'
