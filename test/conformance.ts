@@ -34,5 +34,8 @@ const chosen = asked === 'all' ? drivers : drivers.filter((name) => name === ask
 if (chosen.length === 0) fail(`Say which driver: npm run test:conformance -- <${[...drivers, 'all'].join('|')}>`)
 
 const files = chosen.flatMap((name) => conformanceTests(name).map((file) => `shared/queue/${name}/src/${file}`))
-const vitest = spawn('npx', ['vitest', 'run', '--project', 'unit', ...files], { cwd: root, stdio: 'inherit' })
+// One driver after the other: beside each other they would wait for the machine more than for their brokers.
+const args = ['vitest', 'run', '--project', 'unit', '--no-file-parallelism', ...files]
+const env = { ...process.env, FOREBAY_CONFORMANCE_MESSAGES: process.env['FOREBAY_CONFORMANCE_MESSAGES'] ?? '5000' }
+const vitest = spawn('npx', args, { cwd: root, stdio: 'inherit', env })
 vitest.on('exit', (code) => process.exit(code ?? 1))

@@ -6,7 +6,8 @@ import { openQueues } from '@forebay/queue-select'
 import { openReplyBus } from '@forebay/reply-bus'
 import { chooseEngineUrl } from './find-engine.ts'
 import { watchSpot } from './spot/watch-spot.ts'
-import { startWorker } from './worker.ts'
+import { untilReachable } from './until-reachable.ts'
+import { startWorker, type Worker } from './worker.ts'
 
 const { config } = loadConfig(process.env)
 const logger = makeLogger({ process: 'gpu-worker', level: config.logLevel })
@@ -18,15 +19,20 @@ await runProcess({
     const registry = makeRegistry()
     const set = await loadPools({ config, env: process.env, queueUrlDefault: config.databaseUrl, only: config.pool })
     const pool = poolNamed(set, config.pool)
-    const queues = await openQueues({ url: pool.queueUrl, clock, logger, leaseMs: config.queueLeaseMs })
-    const bus = openReplyBus({ url: required(config, 'redisUrl', 'a worker of its own'), logger })
+    const redisUrl = required(config, 'redisUrl', 'a worker of its own')
+    let worker: Worker | undefined
+    const what = `the broker of the pool ${config.pool}`
+    const ready = async () => (worker ? worker.trouble() : `it waits for ${what}`)
+    const ops = await startOpsServer({ host: config.host, port: config.opsPort, registry, ready })
+    const setting = set.file ? `queue of the pool in ${set.file}` : config.queueUrl ? 'QUEUE_URL' : 'DATABASE_URL'
+    const open = () => openQueues({ url: pool.queueUrl, clock, logger, leaseMs: config.queueLeaseMs })
+    const queues = await untilReachable({ open, what, setting, clock, logger })
+    const bus = openReplyBus({ url: redisUrl, logger })
     const blobs = openBlobs({ url: pool.blobUrl ?? fileStoreUrlOf(config) })
     const engineUrl = await chooseEngineUrl({ clock, engineUrl: config.engineUrl })
     const engine = { url: engineUrl, apiKey: config.engineApiKey }
-    const worker = await startWorker({ config, clock, logger, registry, blobs, queues, bus, gpus: pool.gpus, engine })
+    worker = await startWorker({ config, clock, logger, registry, blobs, queues, bus, gpus: pool.gpus, engine })
     const spot = watchSpot({ config, poolCloud: pool.cloud, worker, clock, logger, end: () => end('spot notice') })
-    const ready = async () => worker.trouble()
-    const ops = await startOpsServer({ host: config.host, port: config.opsPort, registry, ready })
     logger.info({ workerId: worker.workerId, pool: config.pool, engineUrl, opsPort: ops.port }, 'worker started')
     return {
       stop: () => stopAll([worker, spot, ops, bus, { stop: () => queues.close() }]),

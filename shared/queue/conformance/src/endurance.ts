@@ -5,33 +5,42 @@ import { eventually } from '@forebay/test-support'
 import { expect, it } from 'vitest'
 import { codeOf, expectDepth, type Harness, leaseMs, message, messages, receive, receiveOne } from './harness.ts'
 
-/** Many messages, cut connections and shutting down. */
+// `npm run test:conformance` asks for 5,000; among all other tests, on a busy machine, fewer must do.
+const total = Number(process.env['FOREBAY_CONFORMANCE_MESSAGES'] ?? 2_000)
+const endMs = Math.max(45_000, total * 25)
+
+/** Many messages, cut connections, throttling and shutting down. */
 export function enduranceCases(h: () => Harness): void {
-  it('delivers 2,000 messages to four consumers, each once', async () => {
-    const queue = await h().fresh()
-    const total = 2_000
-    const seen = new Map<string, number>()
-    // A consumer that fails, or a message that never comes, ends all of them.
-    const stop = AbortSignal.timeout(45_000)
-    let failed = false
-    const consume = async (driver: QueueDriver) => {
-      while (seen.size < total && !failed && !stop.aborted) {
-        // A lease that outlasts a pause of a busy machine: this is not the case that tests leases.
-        const leases = await driver.receive({ max: 25, waitMs: 200, leaseMs: 15 * leaseMs })
-        for (const { id } of leases) seen.set(id, (seen.get(id) ?? 0) + 1)
-        for (const result of await driver.ack(leases)) {
-          failed ||= !result.ok
-          expect(result).toMatchObject({ ok: true })
+  it(
+    `delivers ${total} messages to four consumers, each once`,
+    async () => {
+      const queue = await h().fresh()
+      // Where a lease is of a fixed length, a busy machine must be able to settle all of it in that time.
+      const max = queue.capabilities.leaseIsFixed ? 25 : 100
+      const seen = new Map<string, number>()
+      // A consumer that fails, or a message that never comes, ends all of them.
+      const stop = AbortSignal.timeout(endMs)
+      let failed = false
+      const consume = async (driver: QueueDriver) => {
+        while (seen.size < total && !failed && !stop.aborted) {
+          // A lease that outlasts a pause of a busy machine: this is not the case that tests leases.
+          const leases = await driver.receive({ max, waitMs: 200, leaseMs: 15 * leaseMs })
+          for (const { id } of leases) seen.set(id, (seen.get(id) ?? 0) + 1)
+          for (const result of await driver.ack(leases)) {
+            failed ||= !result.ok
+            expect(result).toMatchObject({ ok: true })
+          }
         }
       }
-    }
-    const consumers = [queue, h().elsewhere(queue), queue, h().elsewhere(queue)].map(consume)
-    for (let from = 0; from < total; from += 500) await queue.send(messages(500, `m${from}`))
-    await Promise.all(consumers)
-    expect(seen.size).toBe(total)
-    expect([...seen.values()].filter((times) => times > 1).length).toBe(0)
-    await expectDepth(h(), queue, {})
-  }, 60_000)
+      const consumers = [queue, h().elsewhere(queue), queue, h().elsewhere(queue)].map(consume)
+      for (let from = 0; from < total; from += 1_000) await queue.send(messages(1_000, `m${from}`))
+      await Promise.all(consumers)
+      expect(seen.size).toBe(total)
+      expect([...seen.values()].filter((times) => times > 1).length).toBe(0)
+      await expectDepth(h(), queue, {})
+    },
+    endMs + 15_000,
+  )
 
   it('loses nothing when every connection is cut mid-work', async (t) => {
     const { cutConnections } = h().expectations
@@ -66,6 +75,46 @@ export function enduranceCases(h: () => Harness): void {
     stop.abort()
     await Promise.all(consumers)
   })
+
+  it('loses nothing when the broker throttles mid-work, and says so', async (t) => {
+    const { throttle } = h().expectations
+    if (!throttle) return t.skip('this broker does not throttle')
+    const queue = await h().fresh()
+    const done = new Map<string, number>()
+    const stop = new AbortController()
+    const codes = new Set<string>()
+    const consume = async (driver: QueueDriver) => {
+      while (!stop.signal.aborted) {
+        try {
+          for (const result of await driver.ack(await receive(driver, 25, 300))) {
+            if (result.ok) done.set(result.id, (done.get(result.id) ?? 0) + 1)
+            else codes.add(result.error.code)
+          }
+        } catch (err) {
+          codes.add(err instanceof Error && 'code' in err ? String(err.code) : String(err))
+          await systemClock.sleep(20)
+        }
+      }
+    }
+    const consumers = [queue, h().elsewhere(queue)].map(consume)
+    let waiting = messages(100, 'throttled')
+    throttle(20)
+    await eventually(
+      async () => {
+        const results = await queue.send(waiting)
+        for (const result of results) if (!result.ok) codes.add(result.error.code)
+        waiting = waiting.filter((_, i) => !results[i]?.ok)
+        return waiting.length === 0
+      },
+      { timeoutMs: 30_000, what: 'the broker to take every message' },
+    )
+    throttle(0)
+    await eventually(() => done.size === 100, { timeoutMs: 15_000, what: 'every message sent' })
+    stop.abort()
+    await Promise.all(consumers)
+    // Settling may have failed beyond a lease's end: then the message came again.
+    for (const code of codes) expect(['overloaded', 'lease_lost']).toContain(code)
+  }, 60_000)
 
   it('closes while a consumer waits, and refuses work afterwards', async () => {
     const provider = await h().provider()

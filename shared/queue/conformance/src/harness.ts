@@ -20,6 +20,8 @@ export interface DriverExpectations {
   readonly tellsDepth?: false
   /** Cuts every connection of the drivers to their broker, once. */
   readonly cutConnections?: () => Promise<void>
+  /** Makes the broker refuse the next calls for being too many. */
+  readonly throttle?: (calls: number) => void
 }
 
 /** One suite's hold on a driver. */

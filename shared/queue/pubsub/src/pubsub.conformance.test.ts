@@ -21,6 +21,7 @@ describeQueueDriver(
     redeliveryMsMax: 1_500,
     wakeMsMax: 100,
     cutConnections: () => emulator.cutConnections(),
+    throttle: (calls) => emulator.throttle(calls),
   },
 )
 

@@ -23,6 +23,7 @@ describeQueueDriver(
     redeliveryMsMax: 3_000,
     wakeMsMax: 100,
     cutConnections: () => emulator.cutConnections(),
+    throttle: (calls) => emulator.throttle(calls),
   },
 )
 
