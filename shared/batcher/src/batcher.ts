@@ -266,7 +266,7 @@ export function makeBatcher(options: BatcherOptions): Batcher {
       const inStep = pace.now
       pace.remove(id)
       const stepMs = pace.stepEnded(nowMs)
-      if (stepMs !== undefined && sample === undefined) {
+      if (stepMs !== undefined && (sample === undefined || sample.countsAtEnd)) {
         cost.observe({ stepMs, running: sumOf(count), prefillTokens: inStep, weight: 0.02 })
       }
       entry.lastTokenMs = nowMs
@@ -285,7 +285,11 @@ export function makeBatcher(options: BatcherOptions): Batcher {
       if (entry.suspicion > 0) suspects.ended(entry.suspicion)
       if (entry.request.lane === 'realtime') noteLive(nowMs)
       if (!usage) return
-      seats.succeeded()
+      seats.succeeded({
+        msPerToken: (nowMs - entry.startedMs) / Math.max(1, usage.completionTokens),
+        inFlight: sumOf(count) + 1,
+        live: live.isRecent(nowMs),
+      })
       preempted.delete(id)
       pending.delete(id)
       known.delete(id)

@@ -1,3 +1,4 @@
+import { makeAnswerPace } from './answer-pace.ts'
 import type { EngineSample } from './request.ts'
 
 /** How many requests the engine is given at once, found out as it goes. */
@@ -16,8 +17,8 @@ export interface EngineSeats {
   observe(sample: EngineSample, now: { inFlight: number; live: boolean; prefilling: number }): void
   /** The engine refused a request: 429 or 503. */
   refused(nowMs: number, retryAfterMs: number | undefined): void
-  /** A request ended well: an engine without metrics earns seats back by these. */
-  succeeded(): void
+  /** A request ended well, having taken so long per output token: an engine without metrics earns seats by these. */
+  succeeded(now: { msPerToken: number; inFlight: number; live: boolean }): void
   setBounds(bounds: SeatBounds): void
 }
 
@@ -25,6 +26,8 @@ export interface EngineSeats {
 export interface SeatBounds {
   readonly start: number
   readonly max: number
+  /** The engine tells nothing of itself: how long its answers take decides. */
+  readonly untold?: boolean
 }
 
 const refusedShare = 0.7
@@ -41,7 +44,8 @@ const spareShare = 1.25
 
 /** Begins at `start`. */
 export function makeEngineSeats(bounds: SeatBounds): EngineSeats {
-  let { max, start } = bounds
+  let { max, start, untold = false } = bounds
+  const pace = makeAnswerPace()
   let ceiling = start
   let blockedUntilMs = 0
   let last: { sample: EngineSample; evidence: number } | undefined
@@ -55,7 +59,7 @@ export function makeEngineSeats(bounds: SeatBounds): EngineSeats {
       return Math.max(1, Math.floor(ceiling))
     },
     get liveCeiling() {
-      return eager ? max : this.ceiling
+      return eager && !untold ? max : this.ceiling
     },
     get isFound() {
       return found !== undefined
@@ -96,11 +100,18 @@ export function makeEngineSeats(bounds: SeatBounds): EngineSeats {
       ceiling = Math.max(1, ceiling * refusedShare)
       eager = false
     },
-    succeeded() {
+    succeeded({ inFlight, live, msPerToken }) {
       if (ceiling < start) ceiling = Math.min(start, ceiling + 1 / ceiling)
+      if (!untold) return
+      const verdict = pace.ended({ ceiling, inFlight, msPerToken, lowest: ceiling <= start })
+      // Beside live requests nothing is tried: it is they who would wait.
+      if (verdict === 'more' && !live) ceiling = Math.min(max, ceiling * 1.25 + 1)
+      if (verdict === 'fewer') ceiling = Math.max(Math.min(start, ceiling), ceiling * 0.8)
     },
     setBounds(next) {
-      if (next.max === max && next.start === start) return
+      if (next.max === max && next.start === start && (next.untold ?? false) === untold) return
+      untold = next.untold ?? false
+      pace.reset()
       max = next.max
       start = next.start
       ceiling = start

@@ -43,6 +43,8 @@ export interface EngineSample {
   readonly generationTokens: number
   /** Steps it ran. */
   readonly steps: number | null
+  /** It counts a request's tokens at its end, so that they tell nothing of what a step takes. */
+  readonly countsAtEnd?: true
 }
 
 /** What live requests are to get; a pool without an objective gets one from the engine's own pace. */

@@ -74,6 +74,7 @@ function solve(m: readonly number[], r: readonly number[]): number[] {
 
 /** The window between two samples, `busyMs` of which the engine had work; undefined when too little ran to tell. */
 export function windowBetween(before: EngineSample, after: EngineSample, busyMs: number): StepWindow | undefined {
+  if (after.countsAtEnd) return undefined
   const generated = after.generationTokens - before.generationTokens
   const running = Math.max(1, (before.running + after.running) / 2)
   const told = after.steps !== null && before.steps !== null ? after.steps - before.steps : undefined

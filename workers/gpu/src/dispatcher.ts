@@ -238,6 +238,12 @@ export class RequestDispatcher {
       return
     }
     const waitMs = Math.max(failure?.retryAfterMs ?? 0, backoffMs(entry.tries, retryWait))
+    // Somebody waits for it, and would only hear later that it could not be done.
+    if (failure && task.batchId === null && nowMs + waitMs >= task.deadlineMs) {
+      this.#end(entry)
+      task.fail(failure)
+      return
+    }
     batcher.add(task, { nowMs, notBeforeMs: nowMs + waitMs, suspicion: suspicionOf(entry, attempts) })
   }
 

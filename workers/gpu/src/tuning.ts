@@ -4,7 +4,7 @@ export interface WorkerTuning {
   answerFloorMs: number
   /** Longest silence within an answer that has begun. */
   idleMs: number
-  /** An engine with work that makes no token for so long is wedged. */
+  /** An engine with work that makes no token for so long, a canary's included, is wedged. */
   stallMs: number
   /** Work waits so long for an engine that is down before it is handed back. */
   downGraceMs: number
@@ -24,7 +24,7 @@ export interface WorkerTuning {
 
 export const defaultTuning: WorkerTuning = {
   answerFloorMs: 60_000,
-  idleMs: 30_000,
+  idleMs: 25_000,
   stallMs: 30_000,
   downGraceMs: 10_000,
   flushMs: 250,

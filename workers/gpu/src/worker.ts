@@ -67,7 +67,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const { idleMs } = tuning
   const client = openEngineClient({
     ...options.engine,
-    connections: seatBounds('vllm', config.engineInFlight).max + 8,
+    connections: seatBounds({ kind: 'vllm' }, config.engineInFlight).max + 8,
     idleMs,
     clock,
   })
@@ -82,7 +82,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     metrics,
   })
   const batcher = makeBatcher({
-    seats: seatBounds('openai', config.engineInFlight),
+    seats: seatBounds({ kind: 'openai' }, config.engineInFlight),
     realtimeSeats: config.realtimeSeats,
     objective: { ttftP99Ms: config.ttftP99Ms, interTokenP99Ms: config.interTokenP99Ms },
   })
@@ -166,7 +166,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     metrics.engineUp.set(state.up ? 1 : 0)
     cancelGrace()
     if (state.up) {
-      batcher.setSeats(seatBounds(state.profile.kind, config.engineInFlight))
+      batcher.setSeats(seatBounds(state.profile, config.engineInFlight))
       dispatcher.pump()
     } else {
       // Refused connections have ended by themselves; a silent or wedged engine would hold them for ever.

@@ -5,10 +5,14 @@ import { field } from './outcome.ts'
 
 /** What an engine is and serves. */
 export interface EngineProfile {
-  /** `vllm`, `engine-sim`, `ollama`, or `openai` for any other that speaks that API. */
-  readonly kind: 'vllm' | 'engine-sim' | 'ollama' | 'openai'
+  /** `openai` is any other that speaks that API. */
+  readonly kind: 'vllm' | 'engine-sim' | 'sglang' | 'tgi' | 'llamacpp' | 'ollama' | 'openai'
   readonly models: { id: string; contextTokens: number | null; version: string | null }[]
+  /** How many requests it runs at once, where it says so. */
+  readonly slots?: number
 }
+
+type Ask = (path: string) => Promise<unknown>
 
 /** Asks an engine what it is. Rejects while it is not up, or does not accept the key. */
 export async function detectEngine(client: Pick<EngineClient, 'ask'>): Promise<EngineProfile> {
@@ -24,14 +28,23 @@ export async function detectEngine(client: Pick<EngineClient, 'ask'>): Promise<E
       ? [{ id, contextTokens: typeof context === 'number' ? context : null, version: versionOf(model) }]
       : []
   })
-  const answers = async (path: string, isIt: (value: unknown) => boolean) =>
-    client.ask(path).then(
-      ({ status, text }) => status === 200 && isIt(JSON.parse(text)),
-      () => false,
-    )
   if (reply.headers['x-engine-sim'] !== undefined) return { kind: 'engine-sim', models }
-  if (await answers('/api/tags', (value) => Array.isArray(field(value, 'models')))) return { kind: 'ollama', models }
-  if (await answers('/version', (value) => typeof field(value, 'version') === 'string')) return { kind: 'vllm', models }
+  /** The JSON there; undefined when there is none. */
+  const ask: Ask = (path) =>
+    client.ask(path).then(
+      ({ status, text }) => (status === 200 ? JSON.parse(text) : undefined),
+      () => undefined,
+    )
+  const owner = list.map((model: unknown) => field(model, 'owned_by')).find((found) => typeof found === 'string')
+  if (owner === 'sglang' || owner === 'vllm') return { kind: owner, models }
+  // Asked before Ollama's own path, which llama.cpp answers too.
+  if (owner === 'llamacpp') {
+    const slots = field(await ask('/props'), 'total_slots')
+    return { kind: 'llamacpp', models, ...(typeof slots === 'number' && slots > 0 ? { slots } : {}) }
+  }
+  if (Array.isArray(field(await ask('/api/tags'), 'models'))) return { kind: 'ollama', models }
+  if (typeof field(await ask('/version'), 'version') === 'string') return { kind: 'vllm', models }
+  if (typeof field(await ask('/info'), 'max_concurrent_requests') === 'number') return { kind: 'tgi', models }
   return { kind: 'openai', models }
 }
 
@@ -47,15 +60,25 @@ function versionOf(model: unknown): string | null {
 const seatsMax = 2_048
 // Where doubling begins: a small engine is not swamped before its metrics have told how many seats it has.
 const seatsStart = 32
-// An engine that tells nothing of itself: as most do by default, it is taken to queue what is more.
-const seatsUntold = 8
+// An engine that tells nothing of itself: as most do by default, it is taken to queue what is more, until its answers
+// show that it does not.
+const seatsUntold = { start: 8, max: 256, untold: true }
+const telling = new Set<EngineProfile['kind']>(['vllm', 'engine-sim', 'sglang', 'tgi'])
 
 /**
- * How many requests an engine is given at once. `configured` is the most; below it the ceiling is found out where the
- * engine has metrics, since it batches continuously and tells when requests wait.
+ * How many requests an engine is given at once. `configured` is the most; below it the ceiling is found out: by its
+ * metrics where the engine has them, since it batches continuously and tells when requests wait, else by how long its
+ * answers take.
  */
-export function seatBounds(kind: EngineProfile['kind'], configured: number | undefined): SeatBounds {
-  const tells = kind === 'vllm' || kind === 'engine-sim'
-  const max = configured ?? (tells ? seatsMax : seatsUntold)
-  return { start: tells ? Math.min(max, seatsStart) : max, max }
+export function seatBounds(
+  { kind, slots }: Pick<EngineProfile, 'kind' | 'slots'>,
+  configured: number | undefined,
+): SeatBounds {
+  if (slots !== undefined) {
+    const max = configured ?? slots
+    return { start: max, max }
+  }
+  if (!telling.has(kind)) return configured === undefined ? seatsUntold : { start: configured, max: configured }
+  const max = configured ?? seatsMax
+  return { start: Math.min(max, seatsStart), max }
 }

@@ -2,7 +2,7 @@ import type { EngineSample } from '@forebay/batcher'
 import { backoffMs, type Clock, describeError, type Logger, type Running } from '@forebay/kernel'
 import { detectEngine, type EngineProfile } from './detect-engine.ts'
 import { type EngineClient, isRefused } from './engine-client.ts'
-import { readEngineMetrics } from './engine-metrics.ts'
+import { type EngineReading, readEngineMetrics, readSlots } from './engine-metrics.ts'
 
 const busyPollMs = 250
 const idlePollMs = 2_000
@@ -22,7 +22,7 @@ export interface EngineMonitorOptions {
   logger: Logger
   /** Requests in flight now. */
   inFlight: () => number
-  /** An engine with work that makes no token for so long is wedged. */
+  /** An engine with work that makes no token for so long, and none for a canary, is wedged. */
   stallMs: number
   onSample: (sample: EngineSample) => void
   onChange: (state: EngineState) => void
@@ -41,7 +41,7 @@ export class EngineMonitor implements Running {
   #wake: () => void = () => {}
   #strikes = 0
   #failures = 0
-  #progress: { tokens: number; atMs: number } = { tokens: -1, atMs: 0 }
+  #progress = { seen: '', atMs: 0 }
   #healthAtMs = 0
   #profileAtMs = 0
   #lastModel: string | undefined
@@ -83,10 +83,11 @@ export class EngineMonitor implements Running {
     const { client, clock, logger } = this.#options
     try {
       const profile = await detectEngine(client)
+      await this.#checkHealth()
       if (why === 'wedged') await this.#canary()
       this.#failures = 0
       this.#strikes = 0
-      this.#progress = { tokens: -1, atMs: clock.now() }
+      this.#progress = { seen: '', atMs: clock.now() }
       this.#lastModel = profile.models[0]?.id
       this.#profileAtMs = clock.now()
       logger.info({ engine: profile.kind, models: profile.models.map((model) => model.id) }, 'engine is up')
@@ -99,20 +100,19 @@ export class EngineMonitor implements Running {
   }
 
   async #check(): Promise<void> {
-    const { client, clock, onSample } = this.#options
+    const { clock, onSample } = this.#options
     try {
       if (clock.now() - this.#healthAtMs >= idlePollMs) {
+        await this.#checkHealth()
+        // Only now: what failed is asked again at the next look.
         this.#healthAtMs = clock.now()
-        const health = await client.ask('/health')
-        if (health.status >= 500) throw new Error(`/health answered ${health.status}`)
       }
       if (clock.now() - this.#profileAtMs >= profileMaxAgeMs) await this.#refreshProfile()
-      const reply = await client.ask('/metrics')
-      const sample = reply.status === 200 ? readEngineMetrics(reply.text, clock.now()) : undefined
+      const reading = await this.#read()
       this.#strikes = 0
-      if (!sample) return
-      onSample(sample)
-      this.#judgeProgress(sample)
+      if (!reading) return
+      onSample(reading.sample)
+      await this.#judgeProgress(reading)
     } catch (err) {
       this.#strikes++
       if (isRefused(err)) this.#fall('unreachable')
@@ -128,17 +128,37 @@ export class EngineMonitor implements Running {
     }
   }
 
-  #judgeProgress(sample: EngineSample): void {
-    const { inFlight, stallMs } = this.#options
-    const tokens = sample.generationTokens + sample.promptTokens
-    if (tokens !== this.#progress.tokens || inFlight() === 0) this.#progress = { tokens, atMs: sample.atMs }
-    else if (sample.atMs - this.#progress.atMs >= stallMs) this.#fall('wedged')
+  async #checkHealth(): Promise<void> {
+    const health = await this.#options.client.ask('/health')
+    if (health.status >= 500) throw new Error(`/health answered ${health.status}`)
   }
 
-  /** One token, made for nobody: the proof that a wedged engine works again. Any answer but a failure will do. */
-  async #canary(): Promise<void> {
+  async #read(): Promise<EngineReading | undefined> {
+    const { client, clock } = this.#options
+    const metrics = await client.ask('/metrics')
+    const reading = metrics.status === 200 ? readEngineMetrics(metrics.text, clock.now()) : undefined
+    if (reading || !this.#state.up || this.#state.profile.kind !== 'llamacpp') return reading
+    const slots = await client.ask('/slots')
+    return slots.status === 200 ? readSlots(slots.text, clock.now()) : undefined
+  }
+
+  async #judgeProgress({ progress, sample }: EngineReading): Promise<void> {
+    const { clock, inFlight, stallMs } = this.#options
+    if (progress !== this.#progress.seen || inFlight() === 0) this.#progress = { seen: progress, atMs: sample.atMs }
+    if (sample.atMs - this.#progress.atMs < stallMs / 2) return
+    // It may be at a very long prompt; only one that makes no token for anybody is wedged.
+    const alive = await this.#canary(stallMs / 3).then(
+      () => true,
+      () => false,
+    )
+    if (alive) this.#progress.atMs = clock.now()
+    else this.#fall('wedged')
+  }
+
+  /** One token, made for nobody: the proof that an engine works. Any answer but a failure will do. */
+  async #canary(timeoutMs = 10_000): Promise<void> {
     const body = { model: this.#lastModel ?? '', messages: [{ role: 'user', content: '.' }], max_tokens: 1 }
-    const reply = await this.#options.client.ask('/v1/chat/completions', { timeoutMs: 10_000, body })
+    const reply = await this.#options.client.ask('/v1/chat/completions', { timeoutMs, body })
     if (reply.status >= 500) throw new Error(`the canary got ${reply.status}`)
   }
 

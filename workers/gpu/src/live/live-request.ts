@@ -18,6 +18,11 @@ export type GiveUp = 'cancelled' | 'deadline' | 'drain' | 'engine down' | 'super
 export type LiveEnd = Omit<RequestResult, 'bytes'> | undefined
 
 const errors = {
+  full: {
+    status: 503,
+    code: 'overloaded',
+    message: 'The model server had no room for the request in time. Please retry.',
+  },
   deadline: { status: 408, code: 'timeout', message: 'The request ran out of time. Retry it, or allow more time.' },
   drain: { status: 503, code: 'unavailable', message: 'The worker is being stopped. Please retry.' },
   'engine down': { status: 503, code: 'unavailable', message: 'The model server is not available. Please retry.' },
@@ -79,6 +84,11 @@ export class LiveRequest implements Task {
     this.#reply.keepAlive()
   }
 
+  /** It was here in time, and never got a seat. */
+  get #waited(): boolean {
+    return this.#startedMs === undefined && this.#receivedAtMs < this.deadlineMs
+  }
+
   /** Ends it early, cutting the engine request if it runs. */
   abandon(reason: GiveUp): void {
     this.#giveUp ??= reason
@@ -126,7 +136,7 @@ export class LiveRequest implements Task {
     const silent = reason === 'superseded' || reason === 'lost' || (reason === 'cancelled' && !this.hasBegun)
     if (silent) this.#onEnd(undefined)
     else if (reason === 'cancelled') this.#end('cancelled', 499, 'client_closed', this.#usageSoFar())
-    else this.#abort(reason)
+    else this.#abort(reason === 'deadline' && this.#waited ? 'full' : reason)
   }
 
   #abort(reason: keyof typeof errors): void {
