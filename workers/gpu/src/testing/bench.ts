@@ -53,7 +53,6 @@ export async function makeBench(
   const store = async (event: ResultEvent) => {
     if (seenEvents.has(event.id)) return
     seenEvents.add(event.id)
-    notes.push(...event.chunks)
     if (event.idle) idle.push(event.idle)
     const key = event.partKey
     const part = key === null ? undefined : await blobs.readRange(key, 0, (await blobs.size(key)) ?? 0)
@@ -62,6 +61,8 @@ export async function makeBench(
       const text = bytes && part?.toString('utf8', bytes.offset, bytes.offset + bytes.length)
       results.push({ ...result, text: text ?? undefined })
     }
+    // Last: a test that waits for a note finds the results that came with it.
+    notes.push(...event.chunks)
   }
   const receiver = new JobReceiver<ResultEvent>({
     driver: queues.queue('default.results'),
