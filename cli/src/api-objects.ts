@@ -22,7 +22,18 @@ export interface Batch {
     output_tokens: number
   } | null
   metadata?: Record<string, string> | null
-  forebay?: { cost_nano: number; currency: string }
+  forebay?: {
+    cost_nano: number
+    currency: string
+    identical?: number
+    prefix?: {
+      prompt_tokens: number
+      cached_share: number | null
+      expected_share: number | null
+      file_order_share: number | null
+      unknown: number
+    }
+  }
 }
 
 /** A file. */

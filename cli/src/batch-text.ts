@@ -17,6 +17,8 @@ export function describeBatch(batch: Batch): string {
     ['model', batch.model],
     ['tokens', usage ? `${usage.input_tokens} in, ${usage.output_tokens} out` : null],
     ['cost', batch.forebay ? money(batch.forebay.cost_nano, batch.forebay.currency) : null],
+    ['run once', batch.forebay?.identical ? `${batch.forebay.identical} got the answer of an identical request` : null],
+    ['prefix cache', describePrefix(batch)],
     ['created', time(batch.created_at)],
     ['expires', time(batch.expires_at)],
     ['input', batch.input_file_id],
@@ -24,6 +26,22 @@ export function describeBatch(batch: Batch): string {
     ['errors', batch.error_file_id],
     ...Object.entries(batch.metadata ?? {}).map(([key, value]) => [`metadata ${key}`, value] as const),
   ])
+}
+
+// What the order brought: only where requests begin alike, or the engine found something in its cache.
+function describePrefix(batch: Batch): string | null {
+  const prefix = batch.forebay?.prefix
+  if (!prefix || !(prefix.expected_share || prefix.cached_share)) return null
+  const expected = `${percent(prefix.expected_share)} expected, ${percent(prefix.file_order_share)} in file order`
+  const seen =
+    prefix.cached_share === null
+      ? 'the engine does not say what it found'
+      : `${percent(prefix.cached_share)} of prompt tokens found`
+  return `${prefix.unknown === 0 && prefix.cached_share === null ? '' : `${seen}; `}${expected}`
+}
+
+function percent(share: number | null): string {
+  return share === null ? 'unknown' : `${Math.round(share * 1000) / 10} %`
 }
 
 /** The faults that validation found, the first twenty of them. Empty when there are none. */

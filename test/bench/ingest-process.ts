@@ -32,6 +32,7 @@ const rules = {
   ...config,
   maxBatchRequests: lines,
   endpoint: '/v1/chat/completions',
+  cacheTokens: () => 262_144,
   knowsModel: (model: string) => model === 'bench-model',
 } as const
 const outcome = await planBatch({ input: await blobs.read(key), rules })

@@ -58,6 +58,30 @@ describe('a batch', () => {
     expect(Number(ledger?.['nano'])).toBeGreaterThan(0)
   })
 
+  it('runs 1,000 identical lines once, gives every line its answer, and charges them by the rule', async () => {
+    const { openai, sql } = harness
+    const lines = Array.from({ length: 1000 }, (_, i) =>
+      chatLine(model, `same-${i}`, 'The same question', { temperature: 0 }),
+    )
+    const batch = await untilBatch(openai, (await create(await uploadLines(openai, lines))).id)
+    expect(batch).toMatchObject({
+      status: 'completed',
+      request_counts: { total: 1000, completed: 1000, failed: 0 },
+      forebay: { identical: 999, prefix: { expected_share: 0, file_order_share: 0 } },
+    })
+    const output = await readLines(openai, batch.output_file_id)
+    expect(output.map((line) => line.custom_id)).toEqual(lines.map((_, i) => `same-${i}`))
+    expect(new Set(output.map((line) => JSON.stringify(line.response?.body))).size).toBe(1)
+    const kinds = await sql(
+      'SELECT kind, count(*)::int AS entries, max(completion_tokens) > 0 AS told FROM ledger WHERE batch_id = $1 GROUP BY kind ORDER BY kind',
+      [batch.id],
+    )
+    expect(kinds).toEqual([
+      { kind: 'cache_hit', entries: 999, told: true },
+      { kind: 'usage', entries: 1, told: true },
+    ])
+  })
+
   it('completes with an error file alone when every line fails, and says why per line', async () => {
     const { openai } = harness
     const lines = Array.from({ length: 5 }, (_, i) =>

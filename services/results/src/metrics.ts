@@ -31,6 +31,12 @@ export function makeResultsMetrics(registry: Registry): ResultsMetrics {
     labelNames: ['type', 'lane', 'model'],
     registers,
   })
+  const prefix = new Counter({
+    name: 'forebay_prefix_cache_tokens_total',
+    help: 'Prompt tokens of requests whose engine told of its prefix cache, by whether it found them there: yes or no.',
+    labelNames: ['found', 'lane', 'model'],
+    registers,
+  })
   const generated = new Counter({
     name: 'llm_tokens_generated_total',
     help: 'Completion tokens of committed requests.',
@@ -98,7 +104,14 @@ export function makeResultsMetrics(registry: Registry): ResultsMetrics {
         tokens.inc({ type: 'cached', lane, model }, usage.cachedTokens ?? 0)
         tokens.inc({ type: 'completion', lane, model }, usage.completionTokens)
         tokens.inc({ type: 'reasoning', lane, model }, usage.reasoningTokens)
-        generated.inc({ model }, usage.completionTokens)
+        if (arrival.source === 'engine') {
+          generated.inc({ model }, usage.completionTokens)
+          const cached = usage.cachedTokens
+          if (cached !== null) {
+            prefix.inc({ found: 'yes', lane, model }, cached)
+            prefix.inc({ found: 'no', lane, model }, Math.max(0, usage.promptTokens - cached))
+          }
+        }
         if (charge) ledger.inc({ currency: charge.currency, lane, model }, charge.amountNano)
       }
     },

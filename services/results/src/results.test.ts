@@ -159,6 +159,36 @@ describe('results', () => {
     ])
   })
 
+  it('charges the line that ran in full and the identical ones their input as cached, and counts only the first for the prefix cache', async () => {
+    const db = await openTestDatabase()
+    await seedPrices(db)
+    await db.query(
+      "INSERT INTO prices (model, usage_type, lane, nano_per_million, effective_from) VALUES ('*', 'cached_input', 'batch', 10000000, to_timestamp(0))",
+    )
+    const batchId = await addBatch(db, 1_000)
+    const results = linesFrom(1, 1_000).map((line) =>
+      resultOf({ batchId, line, source: line === 1 ? 'engine' : 'identical' }),
+    )
+    await commitEvents({ db, events: [eventOf(results), eventOf(results)] })
+    const { promptTokens, cachedTokens, completionTokens } = resultOf({ batchId }).usage
+    const kinds = await db.query(
+      'SELECT kind, count(*)::int AS entries, min(amount_nano) AS least, max(amount_nano) AS most FROM ledger GROUP BY kind ORDER BY kind',
+    )
+    const full = (promptTokens - (cachedTokens ?? 0)) * 75 + (cachedTokens ?? 0) * 10 + completionTokens * 300
+    expect(kinds).toEqual([
+      { kind: 'cache_hit', entries: 999, least: promptTokens * 10, most: promptTokens * 10 },
+      { kind: 'usage', entries: 1, least: full, most: full },
+    ])
+    expect(await one(db, 'SELECT * FROM batches WHERE id = $1', [batchId])).toMatchObject({
+      completed: 1_000,
+      cost_nano: full + 999 * promptTokens * 10,
+      identical: 999,
+      told_prompt_tokens: promptTokens,
+      told_cached_tokens: cachedTokens,
+      untold: 0,
+    })
+  })
+
   it('charges at the price in force when the request finished, and nothing when there was none', async () => {
     const db = await openTestDatabase()
     const batchId = await addBatch(db, 4)

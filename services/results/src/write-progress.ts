@@ -13,6 +13,11 @@ export interface BatchDelta {
   completionTokens: number
   reasoningTokens: number
   costNano: number
+  /** Of requests whose engine told of its prefix cache; how many did not; how many took another's answer. */
+  toldPromptTokens: number
+  toldCachedTokens: number
+  untold: number
+  identical: number
 }
 
 /** One delta per batch that has new results. Tokens are those charged, so that they belong to the cost. */
@@ -31,6 +36,13 @@ export function batchDeltas(committed: readonly Committed[]): BatchDelta[] {
     delta.completionTokens += usage.completionTokens
     delta.reasoningTokens += usage.reasoningTokens
     delta.costNano += charge.amountNano
+    if (arrival.source === 'identical') delta.identical++
+    if (arrival.source !== 'engine') continue
+    if (usage.cachedTokens === null) delta.untold++
+    else {
+      delta.toldPromptTokens += usage.promptTokens
+      delta.toldCachedTokens += usage.cachedTokens
+    }
   }
   return [...deltas.values()]
 }
@@ -43,6 +55,10 @@ const nothing = {
   completionTokens: 0,
   reasoningTokens: 0,
   costNano: 0,
+  toldPromptTokens: 0,
+  toldCachedTokens: 0,
+  untold: 0,
+  identical: 0,
 }
 
 /** Adds to the batches' counters. Their rows must be locked. */
@@ -57,6 +73,10 @@ export async function addToBatches(tx: Queryable, deltas: readonly BatchDelta[])
     completion_tokens: ['bigint', (d) => d.completionTokens],
     reasoning_tokens: ['bigint', (d) => d.reasoningTokens],
     cost_nano: ['bigint', (d) => d.costNano],
+    told_prompt_tokens: ['bigint', (d) => d.toldPromptTokens],
+    told_cached_tokens: ['bigint', (d) => d.toldCachedTokens],
+    untold: ['int', (d) => d.untold],
+    identical: ['int', (d) => d.identical],
   })
   await tx.query(
     `UPDATE batches SET
@@ -66,7 +86,11 @@ export async function addToBatches(tx: Queryable, deltas: readonly BatchDelta[])
        cached_tokens = batches.cached_tokens + rows.cached_tokens,
        completion_tokens = batches.completion_tokens + rows.completion_tokens,
        reasoning_tokens = batches.reasoning_tokens + rows.reasoning_tokens,
-       cost_nano = batches.cost_nano + rows.cost_nano
+       cost_nano = batches.cost_nano + rows.cost_nano,
+       told_prompt_tokens = batches.told_prompt_tokens + rows.told_prompt_tokens,
+       told_cached_tokens = batches.told_cached_tokens + rows.told_cached_tokens,
+       untold = batches.untold + rows.untold,
+       identical = batches.identical + rows.identical
      FROM ${rows.from} WHERE batches.id = rows.batch_id`,
     rows.values,
   )

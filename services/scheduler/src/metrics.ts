@@ -12,6 +12,8 @@ export interface SchedulerMetrics {
   oldestWaitingSeconds: Gauge
   planningSeconds: Histogram
   linesPlanned: Counter
+  identicalPlanned: Counter
+  expectedShare: Histogram<'order'>
   finaliseSeconds: Histogram
 }
 
@@ -47,6 +49,18 @@ export function makeSchedulerMetrics(registry: Registry): SchedulerMetrics {
       registers,
     }),
     linesPlanned: new Counter({ name: 'forebay_lines_planned_total', help: 'Requests planned', registers }),
+    identicalPlanned: new Counter({
+      name: 'forebay_identical_lines_planned_total',
+      help: 'Requests planned to get the answer of an identical one',
+      registers,
+    }),
+    expectedShare: new Histogram<'order'>({
+      name: 'forebay_expected_cached_share',
+      help: 'Share of its prompt tokens that a prefix cache is expected to find, of each batch planned: in the order of the plan, and of the file',
+      labelNames: ['order'],
+      buckets: [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1],
+      registers,
+    }),
     finaliseSeconds: new Histogram({
       name: 'forebay_finalise_seconds',
       help: 'Writing the files of one batch',

@@ -6,11 +6,16 @@ const upsertEveryMs = 5000
 const workerLivesMs = 10_000
 // Workers announce themselves every two seconds; a longer silence of all of them is the reply bus's, not theirs.
 const gapMsMax = 5_000
+// About what one GPU of 80 GB leaves for the KV cache of a small model.
+const cacheTokensUnknown = 262_144
 
 /** What the workers say of themselves: kept for the models table, and for how many live in a pool. */
 export class ModelBook {
   readonly #clock: Clock
-  readonly #workers = new Map<string, { pool: string; heardMs: number }>()
+  readonly #workers = new Map<
+    string,
+    { pool: string; heardMs: number; models: readonly string[]; tokensMax: number | null }
+  >()
   readonly #pending = new Map<string, { pool: string; model: string; engine: string; contextTokens: number | null }>()
   readonly #writtenMs = new Map<string, number>()
   #heardMs = Number.NEGATIVE_INFINITY
@@ -29,7 +34,8 @@ export class ModelBook {
       this.#workers.delete(workerId)
       return
     }
-    this.#workers.set(workerId, { pool, heardMs: nowMs })
+    const models = announcement.models.map(({ id }) => id)
+    this.#workers.set(workerId, { pool, heardMs: nowMs, models, tokensMax: announcement.tokensMax ?? null })
     for (const { id, contextTokens } of announcement.models) {
       const key = `${pool}\n${id}`
       if (nowMs - (this.#writtenMs.get(key) ?? 0) < upsertEveryMs) continue
@@ -42,6 +48,14 @@ export class ModelBook {
     const sinceMs = this.#clock.now() - workerLivesMs
     for (const [id, worker] of this.#workers) if (worker.heardMs < sinceMs) this.#workers.delete(id)
     return [...this.#workers.values()].filter((worker) => worker.pool === pool).length
+  }
+
+  /** Tokens that the KV cache of an engine with this model holds, by what its workers say; the smallest of several. */
+  cacheTokens(model: string): number {
+    const told = [...this.#workers.values()].flatMap(({ models, tokensMax }) =>
+      models.includes(model) && tokensMax !== null ? [tokensMax] : [],
+    )
+    return told.length > 0 ? Math.min(...told) : cacheTokensUnknown
   }
 
   /** True when announcements have come without a gap for so long that a pool not heard of has no healthy worker. */

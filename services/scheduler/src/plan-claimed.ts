@@ -8,6 +8,7 @@ import type { BatchRow } from './batch-row.ts'
 import { recordBatchEvent } from './events.ts'
 import { watchStores } from './finalise/watch-stores.ts'
 import type { SchedulerMetrics } from './metrics.ts'
+import type { ModelBook } from './models.ts'
 import { type PlanOutcome, planBatch } from './plan/plan-batch.ts'
 import { storePlan } from './plan/store-plan.ts'
 import { servedModels } from './pools/pool-book.ts'
@@ -22,6 +23,7 @@ export interface PlanningOptions {
   config: Pick<Config, 'maxLineBytes' | 'maxBatchRequests' | 'chunkRequests' | 'chunkTokens' | 'runIdenticalOnce'>
   metrics: SchedulerMetrics
   pools: Pools
+  models: Pick<ModelBook, 'cacheTokens'>
 }
 
 /**
@@ -66,6 +68,9 @@ async function plan(options: PlanningOptions, batch: BatchRow, owner: string, si
     return
   }
   metrics.linesPlanned.inc(outcome.total)
+  metrics.identicalPlanned.inc(outcome.identical)
+  metrics.expectedShare.observe({ order: 'plan' }, outcome.expectedShare)
+  metrics.expectedShare.observe({ order: 'file' }, outcome.fileOrderShare)
   metrics.planningSeconds.observe((clock.now() - startMs) / 1000)
   const chunks = outcome.chunks.entries.length
   logger.info({ batchId: batch.id, requests: outcome.total, chunks, pool }, 'batch planned')
@@ -77,7 +82,8 @@ async function readAndPlan(
   knowsModel: (model: string) => boolean,
   signal: AbortSignal,
 ): Promise<PlanOutcome> {
-  const rules = { ...options.config, endpoint: batch.endpoint, knowsModel }
+  const cacheTokens = (model: string) => options.models.cacheTokens(model)
+  const rules = { ...options.config, endpoint: batch.endpoint, knowsModel, cacheTokens }
   const message = `Cannot find file ${batch.inputFileId}, or the organization does not have access to it.`
   const gone: PlanOutcome = {
     valid: false,

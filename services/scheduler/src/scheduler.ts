@@ -66,7 +66,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   const drained = () => book.drained
   const takeBack = new TakeBack({ db, pools, clock, logger, leaseMs: config.queueLeaseMs, drained })
   const closer = new BatchCloser({ db, blobs, pools, bus, logger, cancelGraceMs: config.cancelGraceMs })
-  const claimed = { ...options, metrics }
+  const claimed = { ...options, metrics, models }
   const plan: ClaimedWork = (batch, owner, signal) => planClaimed(claimed, batch, owner, signal)
   const finalise: ClaimedWork = (batch, owner, signal) => finaliseClaimed(claimed, batch, owner, signal)
 

@@ -83,6 +83,8 @@ export const announcementSchema = z.object({
   draining: z.boolean(),
   inFlight: z.object({ realtime: z.number(), standard: z.number(), batch: z.number() }),
   inFlightMax: z.number(),
+  /** Tokens that may be in its engine's KV cache at once; null or none: the engine did not say. */
+  tokensMax: z.number().nullable().optional(),
   tokensPerSecond: z.number(),
   atMs: z.number(),
 })

@@ -47,6 +47,7 @@ export function makeAnnouncer(options: {
       draining: options.draining(),
       inFlight,
       inFlightMax: ceiling,
+      tokensMax: tokensMax ?? null,
       tokensPerSecond: throughput.measure(clock.now()),
       atMs: clock.now(),
     }

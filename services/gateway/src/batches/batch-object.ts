@@ -30,6 +30,12 @@ export interface BatchRow extends Row {
   reasoning_tokens: number
   cost_nano: number
   est_tokens: number
+  expected_cached_share: number | null
+  file_order_cached_share: number | null
+  told_prompt_tokens: number
+  told_cached_tokens: number
+  untold: number
+  identical: number
   created_at: Date
   expires_at: Date
   in_progress_at: Date | null
@@ -42,6 +48,21 @@ export interface BatchRow extends Row {
 }
 
 const time = z.number().int().nullable()
+
+const share = z.number().min(0).max(1).nullable()
+
+const prefixSchema = z
+  .object({
+    prompt_tokens: z.number().int().describe('Of the requests whose engine told of its prefix cache'),
+    cached_tokens: z.number().int().describe('Those of them that it found there'),
+    cached_share: share.describe('cached_tokens / prompt_tokens; null while there are none'),
+    expected_share: share.describe(
+      'What the order of the plan was expected to give, at the least; null before validation ended',
+    ),
+    file_order_share: share.describe('What the order of the file would have given, by the same estimate'),
+    unknown: z.number().int().describe('Requests whose engine did not tell'),
+  })
+  .describe('What running requests with the same beginning together brought')
 
 /** OpenAI's Batch object; what is Forebay's own lies under `forebay`. */
 export const batchSchema = z
@@ -98,6 +119,8 @@ export const batchSchema = z
         est_tokens: z.number().int().describe('Prompt and output tokens planned; 0 before validation ended'),
         cost_nano: z.number().int().describe('Charged so far, in billionths of the currency'),
         currency: z.string(),
+        identical: z.number().int().describe('Requests that got the answer of an identical one'),
+        prefix: prefixSchema,
       })
       .describe('Not part of the OpenAI API'),
   })
@@ -142,6 +165,20 @@ export function batchObject(row: BatchRow): z.infer<typeof batchSchema> {
       est_tokens: row.est_tokens,
       cost_nano: row.cost_nano,
       currency: 'USD',
+      identical: row.identical,
+      prefix: {
+        prompt_tokens: row.told_prompt_tokens,
+        cached_tokens: row.told_cached_tokens,
+        cached_share: row.told_prompt_tokens > 0 ? rounded(row.told_cached_tokens / row.told_prompt_tokens) : null,
+        expected_share: rounded(row.expected_cached_share),
+        file_order_share: rounded(row.file_order_cached_share),
+        unknown: row.untold,
+      },
     },
   }
+}
+
+/** A share to four places: no more of it is known. */
+function rounded<T extends number | null>(value: T): T | number {
+  return value === null ? value : Math.round(value * 10_000) / 10_000
 }

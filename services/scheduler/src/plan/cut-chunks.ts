@@ -7,6 +7,8 @@ export interface ChunkColumns {
   entries: number[]
   /** Of the requests that run; those that are the same as one of them cost nothing. */
   estTokens: number[]
+  /** Whether its first request shares a prefix with the last of the chunk before. */
+  continues: boolean[]
 }
 
 // Requests that are the same as another cost the engine nothing, but the worker reads each of them.
@@ -21,11 +23,12 @@ export async function cutChunks(
   plan: Buffer,
   limits: { chunkRequests: number; chunkTokens: number },
 ): Promise<ChunkColumns> {
-  const columns: ChunkColumns = { firstEntry: [], entries: [], estTokens: [] }
+  const columns: ChunkColumns = { firstEntry: [], entries: [], estTokens: [], continues: [] }
   const count = plan.length / planEntryBytes
   let first = 0
   let running = { requests: 0, tokens: 0, identicalBytes: 0 }
   const close = (end: number) => {
+    columns.continues.push(sharesPrefix(plan, first))
     columns.firstEntry.push(first)
     columns.entries.push(end - first)
     columns.estTokens.push(running.tokens)
@@ -60,4 +63,11 @@ function familyOf(plan: Buffer, leader: number, count: number): number {
   let next = leader + 1
   while (next < end && isSameAsPrevious(plan, next)) next++
   return next - leader
+}
+
+/** Whether the entry at `position` is of the same prefix group as the one before it. */
+function sharesPrefix(plan: Buffer, position: number): boolean {
+  if (position === 0) return false
+  const { prefixGroup } = readPlanEntry(plan, position)
+  return prefixGroup !== 0 && prefixGroup === readPlanEntry(plan, position - 1).prefixGroup
 }

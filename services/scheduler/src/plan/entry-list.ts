@@ -1,16 +1,28 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import { flagSameAsPrevious, type PlanEntry, planEntryBytes, readPlanEntry, writePlanEntry } from '@forebay/plan'
-import { IdenticalLines } from './identical-lines.ts'
-import { countingSort, orderByPrefix } from './prefix-order.ts'
-import { prefixCuts } from './prompt-text.ts'
+import { estimatePromptTokens } from '@forebay/tokens'
+import { expectedShare } from './expected-share.ts'
+import { countUp, IdenticalLines } from './identical-lines.ts'
+import { countingSort, orderByPrefix, type PrefixOrder } from './prefix-order.ts'
+import { PrefixTable } from './prefix-table.ts'
 
 const sliceEntries = 16_384
 
-/** Plan entries in growing binary buffers: 36 to 44 bytes a request while planning. */
+/** The requests of a batch as they are to run, and what their order is expected to bring. */
+export interface OrderedEntries {
+  plan: Buffer
+  /** Requests that get the answer of another. */
+  identical: number
+  /** Shares of the prompt tokens that a prefix cache is expected to find: run as planned, and run in file order. */
+  expectedShare: number
+  fileOrderShare: number
+}
+
+/** Plan entries in growing binary buffers: some 40 bytes a request while planning. */
 export class EntryList {
-  #entries = Buffer.alloc(1024 * planEntryBytes)
-  #levels = new Uint32Array(1024 * prefixCuts.length)
+  readonly #prefixes = new PrefixTable()
   readonly #identical = new IdenticalLines()
+  #entries = Buffer.alloc(1024 * planEntryBytes)
   #count = 0
 
   get count(): number {
@@ -22,38 +34,50 @@ export class EntryList {
    * the same body may share its answer. Throws RangeError when a field is over the plan's limits.
    */
   add(entry: PlanEntry, prefixes: Uint32Array, digest: Buffer | undefined): void {
-    if ((this.#count + 1) * planEntryBytes > this.#entries.length) this.#grow()
+    if ((this.#count + 1) * planEntryBytes > this.#entries.length) {
+      this.#entries = Buffer.concat([this.#entries], this.#entries.length * 2)
+    }
     writePlanEntry(this.#entries, this.#count, entry)
-    this.#levels.set(prefixes, this.#count * prefixCuts.length)
+    this.#prefixes.add(prefixes)
     if (digest) this.#identical.note(this.#count, digest)
     this.#count++
   }
 
   /**
-   * The plan: the entries ordered by prefix, with their groups; those that are the same as another follow it at once,
-   * flagged.
+   * Orders the entries by prefix, with their groups; those that are the same as another follow it at once, flagged.
+   * `cacheTokens` is how much the engine's KV cache holds. Once only: it uses what was added up.
    */
-  async toPlan(): Promise<Buffer> {
+  async toPlan(cacheTokens: number): Promise<OrderedEntries> {
     const leaders = await this.#identical.leaders(this.#count)
-    const { order: byPrefix, groups } = await orderByPrefix(this.#levels, this.#count)
-    const order = leaders ? countingSort(byPrefix, placesOf(byPrefix, leaders)) : byPrefix
+    const prefixes = await orderByPrefix(this.#prefixes)
+    const order = leaders ? countingSort(prefixes.order, placesOf(prefixes.order, leaders)) : prefixes.order
     const plan = Buffer.alloc(this.#count * planEntryBytes)
+    let identical = 0
     for (let position = 0; position < this.#count; position++) {
       if (position % sliceEntries === 0) await breathe()
       const index = order[position] ?? 0
       const entry = readPlanEntry(this.#entries, index)
-      entry.prefixGroup = groups[index] ?? 0
-      if (leaders && leaders[index] !== index) entry.flags |= flagSameAsPrevious
+      entry.prefixGroup = prefixes.groups[index] ?? 0
+      if (leaders && leaders[index] !== index) {
+        entry.flags |= flagSameAsPrevious
+        identical++
+      }
       writePlanEntry(plan, position, entry)
     }
-    return plan
+    return { plan, identical, ...(await this.#shares({ ...prefixes, order }, leaders, cacheTokens)) }
   }
 
-  #grow(): void {
-    this.#entries = Buffer.concat([this.#entries], this.#entries.length * 2)
-    const levels = new Uint32Array(this.#levels.length * 2)
-    levels.set(this.#levels)
-    this.#levels = levels
+  async #shares({ depth, order }: PrefixOrder, leaders: Uint32Array | undefined, cacheTokens: number) {
+    if (depth.every((levels) => levels === 0)) return { expectedShare: 0, fileOrderShare: 0 }
+    const requestOf = (index: number) => {
+      const { estTokens, length } = readPlanEntry(this.#entries, index)
+      const runs = leaders === undefined || leaders[index] === index
+      return { runs, promptTokens: Math.min(estimatePromptTokens(length), estTokens), tokens: estTokens }
+    }
+    const branchOf = (index: number, level: number) => this.#prefixes.get(index, level)
+    const shareIn = (sequence: Uint32Array) =>
+      expectedShare({ order: sequence, depth, branchOf, requestOf, cacheTokens })
+    return { expectedShare: await shareIn(order), fileOrderShare: await shareIn(countUp(this.#count)) }
   }
 }
 

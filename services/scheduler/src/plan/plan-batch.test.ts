@@ -11,6 +11,7 @@ const rules: PlanRules = {
   chunkRequests: 64,
   chunkTokens: 65_536,
   runIdenticalOnce: true,
+  cacheTokens: () => 100_000,
 }
 
 const request = (customId: string, more: Record<string, unknown> = {}, content = 'hello') => ({

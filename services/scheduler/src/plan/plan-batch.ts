@@ -5,7 +5,7 @@ import { estimateOutputTokens, estimatePromptTokens } from '@forebay/tokens'
 import { checkLine } from './check-line.ts'
 import { CustomIdSet } from './custom-id-set.ts'
 import { type ChunkColumns, cutChunks } from './cut-chunks.ts'
-import { EntryList } from './entry-list.ts'
+import { EntryList, type OrderedEntries } from './entry-list.ts'
 import { FaultList, quotable } from './faults.ts'
 import { isBlank, type Line, LineSplitter } from './line-splitter.ts'
 import { hashPrefixes, mediaBytes, prefixCuts } from './prompt-text.ts'
@@ -13,7 +13,7 @@ import { sameAnswerDigest } from './same-body.ts'
 
 /** What planning came to: a plan to run, or what is wrong with the file. */
 export type PlanOutcome =
-  | { valid: true; model: string; total: number; estTokens: number; plan: Buffer; chunks: ChunkColumns }
+  | ({ valid: true; model: string; total: number; estTokens: number; chunks: ChunkColumns } & OrderedEntries)
   | { valid: false; errors: BatchError[] }
 
 /** What a batch file is held to. */
@@ -26,6 +26,8 @@ export interface PlanRules {
   chunkTokens: number
   /** Whether requests that are bound to get the same answer are put next to each other, to be run once. */
   runIdenticalOnce: boolean
+  /** Tokens that the KV cache of an engine that serves the model holds, for what the plan expects of it. */
+  cacheTokens: (model: string) => number
   /** Most faults listed. */
   faultsMax?: number
 }
@@ -56,10 +58,12 @@ export async function planBatch(options: {
   if (!reader.full) splitter.end(reader.onLine)
   if (reader.requests === 0) faults.add(null, 'empty_file', null, 'The batch input file is empty.')
   if (faults.count > 0 || reader.model === undefined) return { valid: false, errors: faults.list() }
-  const plan = await reader.entries.toPlan()
-  signal?.throwIfAborted()
+  reader.forgetIds()
   const { entries, estTokens, model } = reader
-  return { valid: true, model, total: entries.count, estTokens, plan, chunks: await cutChunks(plan, rules) }
+  const ordered = await entries.toPlan(rules.cacheTokens(model))
+  signal?.throwIfAborted()
+  const chunks = await cutChunks(ordered.plan, rules)
+  return { valid: true, model, total: entries.count, estTokens, ...ordered, chunks }
 }
 
 const sliceBytes = 256 * 1024
@@ -72,7 +76,7 @@ class BatchReader {
   full = false
   readonly #rules: PlanRules
   readonly #faults: FaultList
-  readonly #customIds = new CustomIdSet()
+  #customIds = new CustomIdSet()
   readonly #prefixes = new Uint32Array(prefixCuts.length)
   #firstBlank: number | undefined
 
@@ -94,6 +98,11 @@ class BatchReader {
       const message = `This line is ${line.length} bytes long. The most is ${this.#rules.maxLineBytes}.`
       this.#faults.add(line.number, 'invalid_request', null, message)
     }
+  }
+
+  /** Frees what only reading needs, before ordering takes its own memory. */
+  forgetIds(): void {
+    this.#customIds = new CustomIdSet()
   }
 
   // Blank lines at the end are nothing; between requests they are faults.

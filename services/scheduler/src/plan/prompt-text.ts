@@ -1,7 +1,7 @@
 import type { InferenceEndpoint } from '@forebay/contracts'
 
 /** Lengths, in UTF-16 units of prompt text, at which prefixes are compared: multiples of 128. */
-export const prefixCuts: readonly number[] = [128, 256, 512, 1024]
+export const prefixCuts: readonly number[] = [128, 256, 512, 1024, 2048, 4096, 8192, 16_384]
 
 /**
  * Hashes the start of a request's prompt at each of the cuts, into `out`; 0 where the prompt is shorter. Embeddings
