@@ -1,6 +1,7 @@
 import type { Queryable, Row } from '@forebay/store'
 import { epochMs } from '../batch-row.ts'
 import type { OutChunk } from './judge-chunk.ts'
+import type { ContinuingChunk } from './prefer-pool.ts'
 
 /** A released chunk as stored. */
 export interface OutChunkRow extends Row, OutChunk {
@@ -44,16 +45,18 @@ export async function outChunks(db: Queryable): Promise<OutChunkRow[]> {
   )
 }
 
-/** The next planned chunks, at most `limit` of each batch. */
+/** The next planned chunks, at most `limit` of each batch, each with the pool that the chunk before it went to. */
 export async function plannedChunks(
   db: Queryable,
   batchIds: readonly string[],
   limit: number,
-): Promise<(Row & { batchId: string; index: number; estTokens: number; attempt: number })[]> {
+): Promise<(Row & ContinuingChunk & { batchId: string; estTokens: number; attempt: number })[]> {
   return db.query(
-    `SELECT c.batch_id AS "batchId", c.index, c.est_tokens AS "estTokens", c.attempt
+    `SELECT c.batch_id AS "batchId", c.index, c.est_tokens AS "estTokens", c.attempt, c.continues, before.pool
      FROM unnest($1::text[]) AS b (id), LATERAL (
        SELECT * FROM chunks WHERE batch_id = b.id AND status = 'planned' ORDER BY index LIMIT $2) AS c
+     LEFT JOIN chunks before ON c.continues AND before.batch_id = c.batch_id AND before.index = c.index - 1
+       AND before.status <> 'planned'
      ORDER BY c.batch_id, c.index`,
     [batchIds, limit],
   )

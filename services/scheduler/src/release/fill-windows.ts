@@ -6,6 +6,7 @@ import type { Route } from '../pools/route-batch.ts'
 import { type Choice, chooseReleases, type TenantShare, type Window } from './choose-releases.ts'
 import { type OutChunkRow, plannedChunks } from './chunk-rows.ts'
 import { type LaneKey, type LaneWatch, laneKey, windowMs } from './lane-watch.ts'
+import { preferPool } from './prefer-pool.ts'
 
 const picksPerLane = 64
 const plannedPerLane = 32
@@ -22,6 +23,8 @@ export interface Filled {
   picks: { batchId: string; index: number; pool: string }[]
   batchTokens: Map<string, number>
 }
+
+type Planned = Awaited<ReturnType<typeof plannedChunks>>[number]
 
 interface LaneFill {
   key: LaneKey
@@ -68,6 +71,8 @@ export async function fillWindows(
     ]),
   )
 
+  // With one pool to go to the order is the plan's.
+  const ordered = (chunks: readonly Planned[], pool: string) => (lanes.length > 1 ? preferPool(chunks, pool) : chunks)
   const fill = (lane: LaneFill): Choice => {
     const choice = chooseReleases({
       tenants: [...tenants.values()].map((row) => ({ ...row, outstandingTokens: tenantsOut.get(row.id) ?? 0 })),
@@ -76,7 +81,10 @@ export async function fillWindows(
         virtualTokens: filled.batchTokens.get(batch.id) ?? batch.virtualTokens,
         outstandingTokens: batchesOut.get(batch.id) ?? 0,
         remainingTokens: batch.estTokens * (1 - (batch.completed + batch.failed) / Math.max(1, batch.total)),
-        chunks: (planned.get(batch.id) ?? []).map((chunk) => ({ ...chunk, charged: chunk.attempt > 0 })),
+        chunks: ordered(planned.get(batch.id) ?? [], lane.pool).map((chunk) => ({
+          ...chunk,
+          charged: chunk.attempt > 0,
+        })),
       })),
       window: lane.window,
       picksMax: Math.min(lanes.length > 1 ? picksPerTurn : picksPerLane, picksPerLane - lane.picked),
@@ -89,7 +97,10 @@ export async function fillWindows(
       const estTokens = left.find((chunk) => chunk.index === index)?.estTokens ?? 0
       planned.set(
         batchId,
-        left.filter((chunk) => chunk.index !== index),
+        left.flatMap((chunk) => {
+          if (chunk.index === index) return []
+          return [chunk.index === index + 1 ? { ...chunk, pool: lane.pool } : chunk]
+        }),
       )
       lane.window = { ...lane.window, chunks: lane.window.chunks + 1, tokens: lane.window.tokens + estTokens }
       const tenantId = batches.get(batchId)?.tenantId ?? ''
