@@ -1,10 +1,13 @@
 import { type Command, Option } from 'commander'
 import { type Cli, examples, onRun } from '../command.ts'
 import { exitCodes } from '../failure.ts'
+import { table } from '../text.ts'
 
 interface TenantCache {
   tenant: string
   exact: boolean
+  semantic: boolean
+  trust: { model: string; state: string; samples: number; errors: number }[]
 }
 
 /** `forebay cache …`, for an admin key. */
@@ -40,8 +43,14 @@ export function addCacheCommands(program: Command, cli: Cli): void {
     .argument('<tenant>')
     .description('switch a tenant’s cache on or off')
     .addOption(new Option('--exact <state>', 'equal deterministic requests').choices(['on', 'off']))
-  onRun<[string], { exact?: string }>(cli, set, async ({ api, out }, [tenant], { exact }) => {
-    const body = exact === undefined ? {} : { exact: exact === 'on' }
+    .addOption(
+      new Option('--semantic <state>', 'questions that mean the same; on lets one that stopped measure anew').choices([
+        'on',
+        'off',
+      ]),
+    )
+  onRun<[string], { exact?: string; semantic?: string }>(cli, set, async ({ api, out }, [tenant], wish) => {
+    const body = Object.fromEntries(Object.entries(wish).map(([name, state]) => [name, state === 'on']))
     const changed = await api().call<TenantCache>('POST', pathOf(tenant), { body })
     out.data(changed, () => text(changed))
     return exitCodes.ok
@@ -52,6 +61,8 @@ function pathOf(tenant: string): string {
   return `/admin/tenants/${encodeURIComponent(tenant)}/cache`
 }
 
-function text({ tenant, exact }: TenantCache): string {
-  return `${tenant}: exact cache ${exact ? 'on' : 'off'}`
+function text({ tenant, exact, semantic, trust }: TenantCache): string {
+  const rows = trust.map(({ model, state, samples, errors }) => [model, state, samples, errors])
+  const head = `${tenant}: exact cache ${exact ? 'on' : 'off'}, semantic cache ${semantic ? 'on' : 'off'}`
+  return rows.length === 0 ? head : `${head}\n${table(['MODEL', 'SEMANTIC', 'SAMPLES', 'DIFFERENT'], rows)}`
 }

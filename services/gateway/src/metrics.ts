@@ -70,6 +70,29 @@ export function makeGatewayMetrics(registry: Registry) {
       help: 'Cache hits answered and not yet on a results queue',
       registers,
     }),
+    semanticLookups: new Counter({
+      name: 'forebay_semantic_cache_lookups_total',
+      help: 'Questions by what the semantic cache did: served, shadow or sampled (found, computed and compared), miss, error',
+      labelNames: ['result'],
+      registers,
+    }),
+    semanticRefused: new Counter({
+      name: 'forebay_semantic_cache_refused_total',
+      help: 'Near answers that were refused, by the guard that told the questions apart',
+      labelNames: ['guard'],
+      registers,
+    }),
+    semanticSamples: new Counter({
+      name: 'forebay_semantic_cache_samples_total',
+      help: 'Answers compared with computed ones, by verdict: right, wrong',
+      labelNames: ['verdict'],
+      registers,
+    }),
+    semanticStops: new Counter({
+      name: 'forebay_semantic_cache_stops_total',
+      help: 'Times the semantic cache of a tenant and model stopped itself',
+      registers,
+    }),
     uploadedBytes: new Counter({
       name: 'forebay_uploaded_bytes_total',
       help: 'Bytes of files uploaded',

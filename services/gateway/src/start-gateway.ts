@@ -10,6 +10,7 @@ import { Authenticator } from './auth/authenticator.ts'
 import { CacheRules } from './cache/cache-rules.ts'
 import { HitReporter } from './cache/hit-reporter.ts'
 import { LiveAnswers } from './cache/live-answers.ts'
+import { SimilarAnswers } from './cache/similar-answers.ts'
 import { findTrouble } from './find-trouble.ts'
 import { openCountingWindows } from './limits/counting-windows.ts'
 import { makeTenantLimits } from './limits/tenant-limits.ts'
@@ -60,7 +61,11 @@ export async function startGateway(options: {
   const { requestsPerMinute, tokensPerMinute } = config
   const limits = makeTenantLimits({ windows, clock, metrics, requestsPerMinute, tokensPerMinute })
   const reporter = new HitReporter({ pools, clock, logger, metrics })
-  const answers = new LiveAnswers({ config, clock, logger, metrics, models, reporter, rules: () => cacheRules })
+  const similar = new SimilarAnswers({ config, db, clock, logger, metrics, random: Math.random })
+  const answers = new LiveAnswers({
+    ...{ config, clock, logger, metrics, models, reporter, similar },
+    rules: () => cacheRules,
+  })
   const cacheRules: CacheRules = new CacheRules({
     db,
     clock,

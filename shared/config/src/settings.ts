@@ -32,6 +32,10 @@ const onOff = (normal: 'on' | 'off') =>
     .enum(['on', 'off'])
     .default(normal)
     .transform((value) => value === 'on')
+const share = z
+  .string()
+  .regex(/^(0(\.\d+)?|1(\.0+)?)$/, 'must be a number from 0 to 1')
+  .transform(Number)
 const list = text.transform((value) =>
   value
     .split(',')
@@ -243,6 +247,38 @@ export const settings = {
     text.optional(),
     "Ed25519 private key (PKCS #8, PEM or base64) that signs the audit log's checkpoints; one kept in the data folder when not set",
     true,
+  ),
+  embeddingsUrl: setting(
+    'FOREBAY_EMBEDDINGS_URL',
+    url(['http', 'https']).optional(),
+    'an OpenAI-compatible embeddings endpoint, without /v1; no semantic cache when not set',
+  ),
+  embeddingsModel: setting('FOREBAY_EMBEDDINGS_MODEL', text.optional(), 'the model asked for there'),
+  embeddingsApiKey: setting('FOREBAY_EMBEDDINGS_API_KEY', text.optional(), 'key sent there', true),
+  semanticSimilarity: setting(
+    'FOREBAY_SEMANTIC_SIMILARITY',
+    share.default(0.95),
+    'least similarity of two questions that the semantic cache may take for one',
+  ),
+  semanticSamples: setting(
+    'FOREBAY_SEMANTIC_SAMPLES',
+    whole(1, 1_000_000).default(300),
+    'answers that the semantic cache compares with computed ones before it serves any',
+  ),
+  semanticSampleShare: setting(
+    'FOREBAY_SEMANTIC_SAMPLE_SHARE',
+    share.default(0.02),
+    'share of semantic hits that are computed all the same, and compared',
+  ),
+  semanticErrorBudget: setting(
+    'FOREBAY_SEMANTIC_ERROR_BUDGET',
+    share.default(0.01),
+    'share of compared answers that may differ; beyond it the semantic cache of that tenant and model stops',
+  ),
+  semanticMemoryBytes: setting(
+    'FOREBAY_SEMANTIC_MEMORY_BYTES',
+    whole(0, 2 ** 36).default(268_435_456),
+    'most that a gateway keeps of vectors and their answers where Postgres has no pgvector, in bytes',
   ),
   webhookAllow: setting(
     'FOREBAY_WEBHOOK_ALLOW',

@@ -9,12 +9,14 @@ import {
 import type { Config } from '@forebay/config'
 import type { InferenceEndpoint } from '@forebay/contracts'
 import type { Clock, Logger, Running } from '@forebay/kernel'
+import { readQuestion } from '@forebay/semantic-cache'
 import type { LiveBody } from '../live/live-body.ts'
 import type { ModelDirectory } from '../live/model-directory.ts'
 import type { GatewayMetrics } from '../metrics.ts'
 import { type AnswerRecorder, makeAnswerRecorder } from './answer-recorder.ts'
 import type { CacheRules } from './cache-rules.ts'
 import type { HitReporter } from './hit-reporter.ts'
+import type { SimilarAnswers } from './similar-answers.ts'
 
 /** A request as the caches see it. */
 export interface Asked {
@@ -27,11 +29,11 @@ export interface Asked {
 }
 
 /**
- * What a request does: `hit`: it is answered. Else it is computed; with a `recorder` the answer may be kept, and
+ * What a request does: `hit`: it is answered, by similarity when that is told. Else it is computed; with a `recorder` the answer may be kept, and
  * `finish` must be called once, with the pool whose answer came to its end, or with undefined when none did. `shown` is what the client is told.
  */
 export type AnswerTurn =
-  | { kind: 'hit'; answer: Answer }
+  | { kind: 'hit'; answer: Answer; similarity?: number }
   | {
       kind: 'compute'
       shown: 'miss' | 'bypass'
@@ -42,7 +44,7 @@ export type AnswerTurn =
 const waitMs = 60_000
 const computeAlone = (shown: 'miss' | 'bypass'): AnswerTurn => ({ kind: 'compute', shown, finish: () => {} })
 
-/** The exact cache before the real-time endpoints. */
+/** The caches before the real-time endpoints: the exact one first, then, for tenants that want it, the semantic one. */
 export class LiveAnswers implements Running {
   readonly #options: LiveAnswersOptions
   readonly #shared: SharedAnswers | undefined
@@ -71,12 +73,14 @@ export class LiveAnswers implements Running {
 
   async stop(): Promise<void> {
     await this.#cache.stop()
+    await this.#options.similar.stop()
     await this.#shared?.stop()
   }
 
   /** Deletes a tenant's answers, here and where gateways share them. */
-  eraseTenant(tenantId: string): Promise<void> {
-    return this.#cache.eraseTenant(tenantId)
+  async eraseTenant(tenantId: string): Promise<void> {
+    await this.#cache.eraseTenant(tenantId)
+    await this.#options.similar.eraseTenant(tenantId)
   }
 
   /** Forgets what this process keeps. */
@@ -109,6 +113,14 @@ export class LiveAnswers implements Running {
       return turn
     }
     metrics.cacheLookups.inc({ result: 'miss' })
+    const similar = await this.#similar(asked, { modelVersion, epoch }).catch((err: unknown) => {
+      if (turn.kind === 'lead') turn.finish({ kind: 'failed' })
+      throw err
+    })
+    if (similar && typeof similar !== 'function') {
+      if (turn.kind === 'lead') turn.finish({ kind: 'unstorable' })
+      return { kind: 'hit', ...similar }
+    }
     if (turn.kind === 'alone') return computeAlone('miss')
     const recorder = makeAnswerRecorder({ endpoint, choices: choicesOf(body.fields), bytesMax: config.cacheEntryBytes })
     const { requestId } = asked
@@ -124,14 +136,28 @@ export class LiveAnswers implements Running {
       finish: (answeredBy) => {
         // Another pool than that of the key may run another version.
         const answer = answeredBy === pool ? keep() : undefined
+        similar?.(answer)
         if (answer) turn.finish({ kind: 'answer', answer })
         else turn.finish({ kind: answeredBy === undefined ? 'failed' : 'unstorable' })
       },
     }
   }
+
+  async #similar(asked: Asked, key: { modelVersion: string; epoch: string }) {
+    const { rules, similar } = this.#options
+    const { body, endpoint, tenantId } = asked
+    if (!similar.configured || !rules().of(tenantId).semantic) return undefined
+    const question = readQuestion({ endpoint, fields: body.fields })
+    if (!question) return undefined
+    const { model } = body
+    const hardKey = answerKey({ tenantId, endpoint, model, ...key, canonical: question.hard })
+    return similar.ask({ tenantId, model, hardKey, text: question.text })
+  }
 }
 
 interface LiveAnswersOptions {
+  similar: SimilarAnswers
+
   config: Config
   clock: Clock
   logger: Logger

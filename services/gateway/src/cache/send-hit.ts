@@ -17,15 +17,18 @@ export function sendHit(options: {
   reply: FastifyReply
   asked: Asked
   answer: Answer
+  /** How close the answered question is; undefined when it is the same request. */
+  similarity: number | undefined
   startedMs: number
 }): void {
-  const { answer, asked, deps, reply, request, startedMs } = options
+  const { answer, asked, deps, reply, request, similarity, startedMs } = options
   const { body, endpoint } = asked
   const text = body.stream ? replayStream(endpoint, answer.text, { includeUsage: !body.hideUsage }) : answer.text
   if (text === undefined) throw new ForebayError('internal', 'The stored answer cannot be replayed as a stream.')
   const nowMs = deps.clock.now()
   reply.headers({
     'x-forebay-source-request-id': answer.requestId,
+    ...(similarity === undefined ? {} : { 'x-forebay-cache-similarity': similarity.toFixed(4) }),
     'openai-processing-ms': String(nowMs - startedMs),
     ...(body.stream ? { 'cache-control': 'no-cache' } : {}),
   })
@@ -54,7 +57,7 @@ export function sendHit(options: {
     durationMs: nowMs - startedMs,
     batcherMs: 0,
     finishedAtMs: nowMs,
-    source: 'exact_cache',
+    source: similarity === undefined ? 'exact_cache' : 'semantic_cache',
     gpuMs: 0,
     modelVersion: answer.modelVersion || null,
     bodyHash: createHash('sha256').update(body.given).digest('hex'),

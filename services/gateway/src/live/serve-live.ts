@@ -41,11 +41,14 @@ async function serveLive(
   const { tenantId } = caller
   const asked = { requestId: request.id, tenantId, endpoint, body, pool, headers: request.headers }
   const turn = await deps.answers.turn(asked, () => leavingOf(request, reply))
-  reply.header('x-forebay-cache', turn.kind === 'hit' ? 'hit' : turn.shown)
+  reply.header(
+    'x-forebay-cache',
+    turn.kind === 'compute' ? turn.shown : turn.similarity === undefined ? 'hit' : 'semantic',
+  )
   if (turn.kind === 'hit') {
     // An answer that cost no tokens counts as a request alone.
     await deps.limits.admit(caller, 0, (headers) => void reply.headers(headers))
-    return sendHit({ deps, request, reply, asked, answer: turn.answer, startedMs })
+    return sendHit({ deps, request, reply, asked, answer: turn.answer, similarity: turn.similarity, startedMs })
   }
   let answeredBy: string | undefined
   try {

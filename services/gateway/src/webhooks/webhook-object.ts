@@ -3,7 +3,13 @@ import { z } from 'zod'
 import { seconds } from '../http/list-page.ts'
 
 /** The events an endpoint can ask for. */
-export const webhookEvents = ['batch.completed', 'batch.failed', 'batch.expired', 'batch.cancelled'] as const
+export const webhookEvents = [
+  'batch.completed',
+  'batch.failed',
+  'batch.expired',
+  'batch.cancelled',
+  'cache.semantic_stopped',
+] as const
 
 /** A row of `webhook_endpoints`. */
 export interface WebhookRow extends Row {

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { checkTenant } from '../../admin/check-tenant.ts'
-import { tenantCacheSchema } from '../../cache/tenant-cache.ts'
+import { tenantCacheObject, tenantCacheSchema } from '../../cache/tenant-cache.ts'
 import type { Route } from '../../gateway-deps.ts'
 
 /** GET /admin/tenants/{id}/cache. */
@@ -17,8 +17,7 @@ export const getTenantCache: Route = (app, { cacheRules, db }) => {
     handler: async (request) => {
       const { id } = request.params
       await checkTenant(db, id)
-      await cacheRules.readAnew()
-      return { object: 'tenant.cache' as const, tenant: id, exact: cacheRules.of(id).exact }
+      return tenantCacheObject(db, cacheRules, id)
     },
   })
 }

@@ -1,0 +1,124 @@
+import type { Answer } from '@forebay/answer-cache'
+import type { Clock } from '@forebay/kernel'
+import type { AnswerIndex, IndexedAnswer, Near } from './answer-index.ts'
+
+interface Slot {
+  tenantId: string
+  question: string
+  answer: Answer
+  bytes: number
+  /** Its place in the bucket. */
+  at: number
+}
+
+interface Bucket {
+  hardKey: string
+  dimensions: number
+  /** One vector after the other, in the order of the slots. */
+  vectors: Float32Array
+  slots: Slot[]
+}
+
+/**
+ * An index in this process: every vector of the hard key is compared, so a lookup takes time with their number. It
+ * holds at most `bytesMax` of vectors and texts; beyond that the oldest goes. Nothing of it outlives the process.
+ */
+export function makeScanIndex(options: {
+  clock: Clock
+  ttlMs: number
+  bytesMax: number
+}): AnswerIndex & { readonly entries: number } {
+  const { bytesMax, clock, ttlMs } = options
+  const buckets = new Map<string, Bucket>()
+  // By age: a Map keeps the order in which slots came.
+  const ages = new Map<Slot, Bucket>()
+  let bytes = 0
+
+  const remove = (slot: Slot, bucket: Bucket) => {
+    const { at } = slot
+    const last = bucket.slots.length - 1
+    const { dimensions, vectors } = bucket
+    vectors.copyWithin(at * dimensions, last * dimensions, (last + 1) * dimensions)
+    const moved = bucket.slots[last] ?? slot
+    moved.at = at
+    bucket.slots[at] = moved
+    bucket.slots.pop()
+    ages.delete(slot)
+    bytes -= slot.bytes
+    if (bucket.slots.length === 0) buckets.delete(bucket.hardKey)
+  }
+  const bucketFor = ({ hardKey, vector }: IndexedAnswer): Bucket => {
+    const known = buckets.get(hardKey)
+    if (known?.dimensions === vector.length) return known
+    // The embeddings model was changed: its vectors cannot be compared with the old ones.
+    if (known) for (const slot of [...known.slots]) remove(slot, known)
+    const fresh = { hardKey, dimensions: vector.length, vectors: new Float32Array(vector.length * 4), slots: [] }
+    buckets.set(hardKey, fresh)
+    return fresh
+  }
+  return {
+    get entries() {
+      return ages.size
+    },
+    nearest: async ({ hardKey, vector, count }) => {
+      const bucket = buckets.get(hardKey)
+      if (!bucket || bucket.dimensions !== vector.length) return []
+      const oldestMs = clock.now() - ttlMs
+      const best: Near[] = []
+      const found = scan(bucket.vectors, vector, bucket.slots.length, count)
+      for (const { at, similarity } of found) {
+        const slot = bucket.slots[at]
+        if (slot && slot.answer.storedAtMs > oldestMs)
+          best.push({ question: slot.question, answer: slot.answer, similarity })
+      }
+      return best
+    },
+    add: async (entry) => {
+      const size = entry.vector.byteLength + 2 * entry.question.length + Buffer.byteLength(entry.answer.text) + 512
+      if (size > bytesMax) return
+      const bucket = bucketFor(entry)
+      const { dimensions } = bucket
+      const end = bucket.slots.length * dimensions
+      if (end + dimensions > bucket.vectors.length) {
+        const grown = new Float32Array(bucket.vectors.length * 2)
+        grown.set(bucket.vectors)
+        bucket.vectors = grown
+      }
+      bucket.vectors.set(entry.vector, end)
+      const { tenantId, question, answer } = entry
+      const slot = { tenantId, question, answer, bytes: size, at: bucket.slots.length }
+      bucket.slots.push(slot)
+      ages.set(slot, bucket)
+      bytes += size
+      for (const [oldest, home] of ages) {
+        if (bytes <= bytesMax) break
+        remove(oldest, home)
+      }
+    },
+    eraseTenant: async (tenantId) => {
+      for (const [slot, bucket] of [...ages]) if (slot.tenantId === tenantId) remove(slot, bucket)
+    },
+    expire: async () => {
+      const oldestMs = clock.now() - ttlMs
+      for (const [slot, bucket] of [...ages]) if (slot.answer.storedAtMs <= oldestMs) remove(slot, bucket)
+    },
+    stop: async () => {},
+  }
+}
+
+/** The `count` vectors with the greatest dot product, nearest first. */
+function scan(vectors: Float32Array, vector: Float32Array, slots: number, count: number) {
+  const best: { at: number; similarity: number }[] = []
+  let least = Number.NEGATIVE_INFINITY
+  const dimensions = vector.length
+  for (let at = 0, from = 0; at < slots; at++, from += dimensions) {
+    let sum = 0
+    for (let i = 0; i < dimensions; i++) sum += (vectors[from + i] as number) * (vector[i] as number)
+    if (sum <= least && best.length === count) continue
+    best.push({ at, similarity: sum })
+    best.sort((a, b) => b.similarity - a.similarity)
+    if (best.length > count) best.pop()
+    least = best.at(-1)?.similarity ?? Number.NEGATIVE_INFINITY
+  }
+  return best
+}
