@@ -26,15 +26,13 @@ export function openFolderBlobs(options: { root: string }): BlobStore {
   return {
     put: async (key, source) => {
       const target = pathOf(key)
-      await mkdir(incoming, { recursive: true })
       const temporary = join(incoming, `${process.pid}-${randomBytes(8).toString('hex')}`)
-      const file = await open(temporary, 'wx', 0o600)
+      const file = await inFolder(incoming, () => open(temporary, 'wx', 0o600))
       try {
         const bytes = await writeAll(file, source)
         await file.datasync()
         await file.close()
-        await mkdir(dirname(target), { recursive: true })
-        await rename(temporary, target)
+        await inFolder(dirname(target), () => rename(temporary, target))
         return { bytes }
       } catch (err) {
         await file.close().catch(() => {})
@@ -150,4 +148,15 @@ function diskError(err: unknown, key: string): unknown {
     return new ForebayError('unavailable', 'The blob store is full. Free some space, then retry.', { cause: err })
   }
   return err
+}
+
+/** Does what needs the folder, which is made only when it turns out to be missing: most often it is there. */
+async function inFolder<T>(folder: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code !== 'ENOENT') throw err
+    await mkdir(folder, { recursive: true })
+    return work()
+  }
 }
