@@ -3,7 +3,7 @@ import type { QueueDriver, QueueProvider } from '@forebay/queue-port'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { deadLetterCases } from './dead-letters.ts'
 import { enduranceCases } from './endurance.ts'
-import { type DriverExpectations, type Harness, leaseMs } from './harness.ts'
+import { type DriverExpectations, type Harness, leaseMs, longLeaseMs } from './harness.ts'
 import { jobCases } from './jobs.ts'
 import { leaseCases } from './leases.ts'
 import { sendingCases } from './sending.ts'
@@ -22,6 +22,7 @@ export function describeQueueDriver(
     const used: QueueDriver[] = []
     let first: QueueProvider
     let second: QueueProvider
+    const patient: QueueProvider[] = []
     let made = 0
 
     beforeAll(async () => {
@@ -32,6 +33,7 @@ export function describeQueueDriver(
       await Promise.all(used.map((queue) => queue.purge().catch(() => undefined)))
       await first?.close()
       await second?.close()
+      await Promise.all(patient.map((provider) => provider.close()))
     })
 
     const harness: Harness = {
@@ -43,6 +45,16 @@ export function describeQueueDriver(
         return queue
       },
       elsewhere: (queue) => second.queue(queue.name),
+      async patient() {
+        const name = `test-${run}.q${made++}`
+        patient.push(await makeProvider({ leaseMs: longLeaseMs }))
+        if (expectations.network) patient.push(await makeProvider({ leaseMs: longLeaseMs }))
+        const queues = patient.map((provider) => provider.queue(name))
+        await queues[0]?.ensure()
+        const [one = first.queue(name), other = one] = queues
+        used.push(one)
+        return [one, other]
+      },
       provider: () => makeProvider({ leaseMs }),
     }
     const h = () => harness

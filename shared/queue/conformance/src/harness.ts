@@ -4,6 +4,8 @@ import { expect } from 'vitest'
 
 /** How long the suite's leases are. */
 export const leaseMs = 1_000
+/** The same where leases are not what is tested. */
+export const longLeaseMs = 15_000
 
 /** What the suite must find a driver to be; everything it skips, it skips by the driver's declared capabilities. */
 export interface DriverExpectations {
@@ -31,6 +33,8 @@ export interface Harness {
   fresh(): Promise<QueueDriver>
   /** The same queue seen by another process, where the broker has such a thing. */
   elsewhere(queue: QueueDriver): QueueDriver
+  /** A fresh queue seen by two processes, its leases long enough to outlast a pause of a busy machine. */
+  patient(): Promise<readonly [QueueDriver, QueueDriver]>
   /** A provider of the test's own, to close. */
   provider(): Promise<QueueProvider>
 }
