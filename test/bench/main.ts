@@ -26,6 +26,10 @@ const benches: Record<string, { about: string; load: () => Promise<Bench> }> = {
       'jobs a second and idle latency of each queue driver, against the bare SDK [--jobs 6000] [--drivers sqs,redis]',
     load: async () => (await import('./queues.ts')).run,
   },
+  results: {
+    about: 'requests committed a second, audit, ledger and counters, against a bare insert [--requests 60000]',
+    load: async () => (await import('./results.ts')).run,
+  },
   isolation: {
     about: 'live latency held beside a batch, on simulated time, against constant caps [--seconds 400] [--lines 20000]',
     load: async () => (await import('./isolation.ts')).run,

@@ -1,2 +1,5 @@
+export { arrivalsOf } from './arrival.ts'
+export { commitEvents } from './commit-events.ts'
 export { seedPrices } from './seed-prices.ts'
 export { startResults } from './start-results.ts'
+export { insertRequests } from './write-requests.ts'

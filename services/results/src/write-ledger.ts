@@ -17,29 +17,29 @@ export async function insertLedger(
   committed: readonly Committed[],
   costPerGpuHour: CostPerGpuHour,
 ): Promise<void> {
-  const charged = committed.flatMap(({ arrival, charge }) => (charge ? [{ ...arrival, charge }] : []))
+  const charged = committed.flatMap(({ arrival, charge }) => (charge ? [{ arrival, charge }] : []))
   if (charged.length === 0) return
   const rows = unnest(charged, {
-    request_id: ['text', (a) => a.requestId],
-    kind: ['text', (a) => ledgerKindOf(a.source)],
-    tenant_id: ['text', (a) => a.tenantId],
-    api_key_id: ['text', (a) => a.apiKeyId],
-    batch_id: ['text', (a) => a.batchId],
-    model: ['text', (a) => a.model],
-    model_version: ['text', (a) => a.modelVersion],
-    pool: ['text', (a) => a.pool],
-    lane: ['text', (a) => a.lane],
-    prompt_tokens: ['int', (a) => a.usage.promptTokens],
-    cached_tokens: ['int', (a) => a.usage.cachedTokens],
-    completion_tokens: ['int', (a) => a.usage.completionTokens],
-    reasoning_tokens: ['int', (a) => a.usage.reasoningTokens],
-    gpu_micros: ['bigint', (a) => gpuMicros(a.gpuMs)],
-    compute_nano: ['bigint', (a) => computeNano(gpuMicros(a.gpuMs), costPerGpuHour(a.pool))],
-    amount_nano: ['bigint', (a) => a.charge.amountNano],
-    currency: ['text', (a) => a.charge.currency],
+    request_id: ['text', ({ arrival: a }) => a.requestId],
+    kind: ['text', ({ arrival: a }) => ledgerKindOf(a.source)],
+    tenant_id: ['text', ({ arrival: a }) => a.tenantId],
+    api_key_id: ['text', ({ arrival: a }) => a.apiKeyId],
+    batch_id: ['text', ({ arrival: a }) => a.batchId],
+    model: ['text', ({ arrival: a }) => a.model],
+    model_version: ['text', ({ arrival: a }) => a.modelVersion],
+    pool: ['text', ({ arrival: a }) => a.pool],
+    lane: ['text', ({ arrival: a }) => a.lane],
+    prompt_tokens: ['int', ({ arrival: a }) => a.usage.promptTokens],
+    cached_tokens: ['int', ({ arrival: a }) => a.usage.cachedTokens],
+    completion_tokens: ['int', ({ arrival: a }) => a.usage.completionTokens],
+    reasoning_tokens: ['int', ({ arrival: a }) => a.usage.reasoningTokens],
+    gpu_micros: ['bigint', ({ arrival: a }) => gpuMicros(a.gpuMs)],
+    compute_nano: ['bigint', ({ arrival: a }) => computeNano(gpuMicros(a.gpuMs), costPerGpuHour(a.pool))],
+    amount_nano: ['bigint', ({ charge }) => charge.amountNano],
+    currency: ['text', ({ charge }) => charge.currency],
     // A Postgres array cannot hold arrays of different lengths, so each travels as its own literal.
-    price_ids: ['text', (a) => `{${a.charge.priceIds.join(',')}}`],
-    occurred_at: ['timestamptz', (a) => new Date(a.finishedAtMs).toISOString()],
+    price_ids: ['text', ({ charge }) => `{${charge.priceIds.join(',')}}`],
+    occurred_at: ['timestamptz', ({ arrival: a }) => new Date(a.finishedAtMs).toISOString()],
   })
   const selected = rows.names.replace(/\w+/g, (name) => `rows.${name}`).replace('price_ids', 'price_ids::bigint[]')
   await tx.query(
