@@ -33,6 +33,7 @@ export class PoolConsumer implements Running {
   readonly #receiver: JobReceiver<ResultEvent>
   readonly #stopping = new AbortController()
   #loops: Promise<unknown> | undefined
+  #prepared = false
   #stopped: Promise<void> | undefined
 
   constructor(options: PoolConsumerOptions) {
@@ -63,7 +64,6 @@ export class PoolConsumer implements Running {
   }
 
   async #run(): Promise<void> {
-    await this.#insist('audit log could not be made ready', () => this.#options.prepare())
     await this.#insist('results queue could not be opened', () => this.#options.driver.ensure())
     await Promise.all(Array.from({ length: loopsPerPool }, () => this.#consume()))
   }
@@ -81,9 +81,11 @@ export class PoolConsumer implements Running {
   async #finish(group: readonly LeasedJob<ResultEvent>[]): Promise<void> {
     const { clock, costPerGpuHour, db, metrics } = this.#options
     const startedMs = clock.now()
-    const outcome = await this.#insist('result events could not be committed', () =>
-      commitApart({ db, clock, costPerGpuHour, events: group.map((leased) => leased.job) }),
-    )
+    const outcome = await this.#insist('result events could not be committed', async () => {
+      if (!this.#prepared) await this.#options.prepare()
+      this.#prepared = true
+      return commitApart({ db, clock, costPerGpuHour, events: group.map((leased) => leased.job) })
+    })
     if (outcome === undefined) return
     metrics.groupSeconds((clock.now() - startedMs) / 1000)
     for (const { summary, events } of outcome.transactions) metrics.committed(summary, events)
