@@ -10,7 +10,20 @@ import { addBatch, eventOf, one, openTestDatabase, resultOf, runResults } from '
 const all = { afterSeq: 0, blocksMax: 1_000 }
 const lines = (from: number, count: number) => Array.from({ length: count }, (_, i) => from + i)
 
-/** Seals what is committed. */
+/** Seals until so many entries are. Transactions of other tests on the server may hold a round back. */
+async function sealEntries(db: Database, wanted: number) {
+  let entries = 0
+  await eventually(
+    async () => {
+      entries += await seal(db)
+      return entries >= wanted
+    },
+    { what: `${wanted} entries to be sealed` },
+  )
+  expect(entries).toBe(wanted)
+}
+
+/** Seals what can be sealed now. */
 async function seal(db: Database) {
   let entries = 0
   for (;;) {
@@ -35,7 +48,7 @@ describe('the chain of a tenant', () => {
         db,
         events: [eventOf(lines(block * 10 + 1, 10).map((line) => resultOf({ batchId, line })))],
       })
-      expect(await seal(db)).toBe(10)
+      await sealEntries(db, 10)
       if (block === 2) expect(await signCheckpoints(db, key, 1_800_000_000_123)).toMatchObject([{ seq: 3 }])
     }
     await signCheckpoints(db, key, 1_800_000_060_000)
@@ -159,7 +172,8 @@ it('seals nothing of a transaction that may still gain rows before it, and every
   release()
   await slow
   const sealed = await Promise.all([seal(db), seal(db), seal(db)])
-  expect(sealed.reduce((sum, entries) => sum + entries, await seal(db))).toBe(2)
+  const first = sealed.reduce((sum, entries) => sum + entries, 0)
+  if (first < 2) await sealEntries(db, 2 - first)
   expect(await verifyChain(db, { tenantId: 'acme', ...all })).toMatchObject({ entries: 2, findings: [], unsealed: 0 })
 })
 
@@ -181,6 +195,7 @@ it('the service seals what it commits within moments, and has signed it when it 
   await eventually(async () => (await verifyChain(db, { tenantId: 'acme', ...all })).entries === 20, {
     what: 'all rows to be sealed',
   })
+  // What cannot be sealed yet when it stops, another replica seals.
   await service.stop()
   const verified = await verifyChain(db, { tenantId: 'acme', ...all })
   expect(verified).toMatchObject({ findings: [], unsealed: 0 })

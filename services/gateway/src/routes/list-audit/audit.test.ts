@@ -1,5 +1,6 @@
 import { prepareAudit, sealRound } from '@forebay/audit'
 import { newId } from '@forebay/kernel'
+import { eventually } from '@forebay/test-support'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type Harness, startHarness } from '../../testing/harness.ts'
 
@@ -20,7 +21,7 @@ beforeAll(async () => {
       [id, i === 1 ? 'failed' : 'succeeded'],
     )
   }
-  await sealRound(harness.db)
+  await eventually(async () => (await sealRound(harness.db)).entries === 3, { what: 'the rows to be sealed' })
 })
 afterAll(() => harness.stop())
 
