@@ -9,7 +9,7 @@ const pageSize = 100
 
 type Query = Record<string, string | number | undefined>
 
-type Method = 'GET' | 'POST' | 'DELETE'
+type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 
 interface Extra {
   query?: Query | undefined

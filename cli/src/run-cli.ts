@@ -4,6 +4,7 @@ import pc from 'picocolors'
 import type { Cli } from './command.ts'
 import { addAuditCommands } from './commands/audit.ts'
 import { addBatchCommands } from './commands/batch.ts'
+import { addBudgetsCommands } from './commands/budgets.ts'
 import { addCacheCommands } from './commands/cache.ts'
 import { addDocsCommands } from './commands/docs.ts'
 import { addFilesCommands } from './commands/files.ts'
@@ -78,6 +79,7 @@ function makeProgram(cli: Cli): Command {
   addWebhooksCommands(program, cli)
   addUsageCommand(program, cli)
   addLedgerCommands(program, cli)
+  addBudgetsCommands(program, cli)
   addModelsCommand(program, cli)
   addPoolsCommands(program, cli)
   addCacheCommands(program, cli)

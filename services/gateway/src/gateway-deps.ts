@@ -12,6 +12,8 @@ import type {
 } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { Authenticator } from './auth/authenticator.ts'
+import type { LiveBudgets } from './budgets/live-budgets.ts'
+import type { PriceCache } from './budgets/price-cache.ts'
 import type { CacheRules } from './cache/cache-rules.ts'
 import type { HitReporter } from './cache/hit-reporter.ts'
 import type { LiveAnswers } from './cache/live-answers.ts'
@@ -43,6 +45,8 @@ export interface GatewayDeps {
   limits: TenantLimits
   models: ModelDirectory
   calls: LiveCalls
+  budgets: LiveBudgets
+  prices: PriceCache
   answers: LiveAnswers
   cacheRules: CacheRules
   reporter: HitReporter

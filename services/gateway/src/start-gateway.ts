@@ -7,6 +7,8 @@ import type { ReplyBus } from '@forebay/reply-bus'
 import type { Database } from '@forebay/store'
 import { buildApp } from './app.ts'
 import { Authenticator } from './auth/authenticator.ts'
+import { LiveBudgets } from './budgets/live-budgets.ts'
+import { PriceCache } from './budgets/price-cache.ts'
 import { CacheRules } from './cache/cache-rules.ts'
 import { HitReporter } from './cache/hit-reporter.ts'
 import { LiveAnswers } from './cache/live-answers.ts'
@@ -60,6 +62,8 @@ export async function startGateway(options: {
   })
   const { requestsPerMinute, tokensPerMinute } = config
   const limits = makeTenantLimits({ windows, clock, metrics, requestsPerMinute, tokensPerMinute })
+  const prices = new PriceCache({ db, clock, logger })
+  const budgets = new LiveBudgets({ db, clock, logger, prices, requestTimeoutMs: config.requestTimeoutMs })
   const reporter = new HitReporter({ pools, clock, logger, metrics })
   const similar = new SimilarAnswers({ config, db, clock, logger, metrics, random: Math.random })
   const answers = new LiveAnswers({
@@ -80,7 +84,7 @@ export async function startGateway(options: {
   const app = await buildApp(
     {
       ...{ config, clock, logger, registry, metrics, db, blobs, pools, authenticator, limits, models, calls, trouble },
-      ...{ answers, cacheRules, reporter },
+      ...{ answers, cacheRules, reporter, budgets, prices },
     },
     { stopping: () => stopping },
   )
@@ -103,6 +107,8 @@ export async function startGateway(options: {
     )
     await closed
     await calls.stop()
+    await budgets.stop()
+    await prices.stop()
     await cacheRules.stop()
     await answers.stop()
     await reporter.stop()
@@ -113,6 +119,8 @@ export async function startGateway(options: {
   }
 
   try {
+    await prices.start()
+    await budgets.start()
     await models.start()
     await calls.start()
     answers.start()

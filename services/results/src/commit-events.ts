@@ -1,3 +1,4 @@
+import { type Spending, spendBudgets } from '@forebay/budgets'
 import type { ResultEvent } from '@forebay/contracts'
 import { type PricesNow, readPrices } from '@forebay/ledger'
 import { type Charge, chargeFor } from '@forebay/pricing'
@@ -54,10 +55,24 @@ export function commitEvents(options: {
       open,
       costPerGpuHour,
     )
+    await spendBudgets(tx, spendingOf(committed))
     const moved = batches.length > 0 || openNotes.some((note) => note.state === 'returned')
     if (moved) await tx.query('NOTIFY forebay_progress')
     return { committed, wasted }
   })
+}
+
+/** What the committed results add to budgets and no longer need of what was held. */
+function spendingOf(committed: readonly Committed[]): Parameters<typeof spendBudgets>[1] {
+  const batches = new Map<string, number>()
+  const spending: Spending[] = []
+  for (const { arrival, charge } of committed) {
+    if (charge === undefined || charge.amountNano === 0) continue
+    const { apiKeyId: keyId, batchId, finishedAtMs: atMs, tenantId } = arrival
+    spending.push({ tenantId, keyId, atMs, amountNano: charge.amountNano, currency: charge.currency })
+    if (batchId !== null) batches.set(batchId, (batches.get(batchId) ?? 0) + charge.amountNano)
+  }
+  return { spending, batches, holds: committed.flatMap(({ arrival }) => arrival.holds ?? []) }
 }
 
 /** Locks the batches that still take results, and answers their ids. */

@@ -1,4 +1,5 @@
 import type { BlobStore } from '@forebay/blobs'
+import { releaseBatchHolds } from '@forebay/budgets'
 import type { Config } from '@forebay/config'
 import { blobKeys } from '@forebay/contracts'
 import { type Clock, isForebayError, type Logger } from '@forebay/kernel'
@@ -9,6 +10,7 @@ import { recordBatchEvent } from './events.ts'
 import { watchStores } from './finalise/watch-stores.ts'
 import type { SchedulerMetrics } from './metrics.ts'
 import type { ModelBook } from './models.ts'
+import { holdEstimate } from './plan/hold-estimate.ts'
 import { type PlanOutcome, planBatch } from './plan/plan-batch.ts'
 import { storePlan } from './plan/store-plan.ts'
 import { servedModels } from './pools/pool-book.ts'
@@ -62,7 +64,20 @@ async function plan(options: PlanningOptions, batch: BatchRow, owner: string, si
   const { residency } = batch
   const may = (name: string) => residency === null || options.pools.spec(name)?.residency.includes(residency)
   const pool = poolsOf(outcome.model).filter(may).sort()[0] ?? null
-  const stored = await db.tx((tx) => storePlan(tx, { batchId: batch.id, owner, pool, outcome }))
+  const stored = await db
+    .tx(async (tx) => {
+      const moved = await storePlan(tx, { batchId: batch.id, owner, pool, outcome })
+      if (moved) await holdEstimate(tx, batch, outcome)
+      return moved
+    })
+    .catch(async (err: unknown) => {
+      if (!isForebayError(err) || err.code !== 'insufficient_quota') throw err
+      const errors = [{ code: 'budget_exceeded', message: err.message, param: null, line: null }]
+      await fail(options, batch, owner, { valid: false, errors })
+      logger.info({ batchId: batch.id }, 'batch does not fit a budget')
+      return undefined
+    })
+  if (stored === undefined) return
   if (!stored) {
     logger.info({ batchId: batch.id }, 'plan dropped: the batch moved on meanwhile')
     return
@@ -110,6 +125,8 @@ async function fail(
        WHERE id = $1 AND claimed_by = $2 AND status = 'validating' AND closed_at IS NULL RETURNING id`,
       [batch.id, owner, JSON.stringify(outcome.errors)],
     )
-    if (rows.length > 0) await recordBatchEvent(tx, options.clock, batch, 'failed')
+    if (rows.length === 0) return
+    await releaseBatchHolds(tx, batch.id)
+    await recordBatchEvent(tx, options.clock, batch, 'failed')
   })
 }

@@ -1,4 +1,5 @@
 import type { BlobStore } from '@forebay/blobs'
+import { sweepHolds } from '@forebay/budgets'
 import type { Config } from '@forebay/config'
 import { type Clock, type Logger, newId, type Registry, type Running, stopAll } from '@forebay/kernel'
 import type { Pools } from '@forebay/pools'
@@ -107,6 +108,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     loop('sweep', () => sweep({ db, blobs, pools, logger }), sweepMs),
     loop('bodies', () => sweepBodies({ blobs, pools, logger, nowMs: clock.now() }).then(() => false), sweepBodiesMs),
     loop('stores', () => pools.probeStores().then(() => false), 5 * pollMs),
+    loop('holds', async () => (await sweepHolds(db)) === 1_000, 5 * pollMs),
     loop('take-back', () => takeBack.run()),
     loop('unstage', () => unstage({ db, pools, logger }), 5 * pollMs),
   ]

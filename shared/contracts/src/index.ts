@@ -4,6 +4,7 @@ export { type InferenceEndpoint, inferenceEndpointSchema, inferenceEndpoints, pr
 export {
   type AnswerSource,
   answerSourceSchema,
+  type BudgetHold,
   batchRequestId,
   type ChunkJob,
   type ChunkNote,

@@ -30,6 +30,10 @@ export const chunkJobSchema = z.object({
 })
 export type ChunkJob = z.infer<typeof chunkJobSchema>
 
+/** Room of a budget that is set aside for a request until it is charged, in nano-units. */
+const budgetHoldSchema = z.object({ id: z.string(), budgetId: z.string(), nano: z.number().int().nonnegative() })
+export type BudgetHold = z.infer<typeof budgetHoldSchema>
+
 /** One real-time request, inline. */
 export const requestJobSchema = z.object({
   v: z.literal(1),
@@ -50,6 +54,8 @@ export const requestJobSchema = z.object({
   /** The reply-bus inbox of the gateway that waits. */
   replyTo: z.string(),
   estTokens: z.number().int().nonnegative(),
+  /** What budgets hold for it; its result carries the same. */
+  holds: z.array(budgetHoldSchema).optional(),
   acceptedAtMs: z.number(),
   deadlineMs: z.number(),
 })
@@ -114,6 +120,8 @@ export const requestResultSchema = z.object({
   modelVersion: z.string().nullable().default(null),
   /** SHA-256 of the body as it came, in hex. */
   bodyHash: z.string().nullable().default(null),
+  /** What budgets hold for it. */
+  holds: z.array(budgetHoldSchema).optional(),
   /** Where the request's own bytes lie, if they are kept. */
   requestBytes: bytesAtSchema.nullable().default(null),
   /** Where the output line lies in the event's part; null for real-time requests, whose bytes are not kept. */

@@ -6,6 +6,7 @@ import { LRUCache } from 'lru-cache'
 export interface Caller {
   keyId: string
   tenantId: string
+  projectId: string
   role: KeyRole
   requestsPerMinute: number | null
   tokensPerMinute: number | null
@@ -80,12 +81,13 @@ export class Authenticator implements Running {
     const rows = await this.#db.query<{
       id: string
       tenant_id: string
+      project_id: string
       role: KeyRole
       requests_per_minute: number | null
       tokens_per_minute: number | null
       residency: string | null
     }>(
-      `SELECT k.id, k.tenant_id, k.role, t.requests_per_minute, t.tokens_per_minute, t.residency
+      `SELECT k.id, k.tenant_id, k.project_id, k.role, t.requests_per_minute, t.tokens_per_minute, t.residency
        FROM api_keys k JOIN tenants t ON t.id = k.tenant_id
        WHERE k.hash = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())`,
       [hash],
@@ -95,6 +97,7 @@ export class Authenticator implements Running {
       row && {
         keyId: row.id,
         tenantId: row.tenant_id,
+        projectId: row.project_id,
         role: row.role,
         requestsPerMinute: row.requests_per_minute,
         tokensPerMinute: row.tokens_per_minute,

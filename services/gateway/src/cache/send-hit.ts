@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type Answer, replayStream } from '@forebay/answer-cache'
+import type { Draw } from '@forebay/budgets'
 import { ForebayError } from '@forebay/kernel'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { callerOf } from '../auth/require-caller.ts'
@@ -20,8 +21,9 @@ export function sendHit(options: {
   /** How close the answered question is; undefined when it is the same request. */
   similarity: number | undefined
   startedMs: number
+  draw: Draw | undefined
 }): void {
-  const { answer, asked, deps, reply, request, similarity, startedMs } = options
+  const { answer, asked, deps, draw, reply, request, similarity, startedMs } = options
   const { body, endpoint } = asked
   const text = body.stream ? replayStream(endpoint, answer.text, { includeUsage: !body.hideUsage }) : answer.text
   if (text === undefined) throw new ForebayError('internal', 'The stored answer cannot be replayed as a stream.')
@@ -62,6 +64,7 @@ export function sendHit(options: {
     modelVersion: answer.modelVersion || null,
     bodyHash: createHash('sha256').update(body.given).digest('hex'),
     requestBytes: null,
+    ...(draw ? { holds: [...draw.holds] } : {}),
     bytes: null,
   })
 }

@@ -1,3 +1,4 @@
+import type { Draw } from '@forebay/budgets'
 import type { InferenceEndpoint, Usage } from '@forebay/contracts'
 import { describeError, ForebayError } from '@forebay/kernel'
 import type { FastifyReply, FastifyRequest } from 'fastify'
@@ -40,19 +41,33 @@ async function serveLive(
   const pool = await deps.models.poolFor(wish)
   const { tenantId } = caller
   const asked = { requestId: request.id, tenantId, endpoint, body, pool, headers: request.headers }
-  const turn = await deps.answers.turn(asked, () => leavingOf(request, reply))
+  const draw = await deps.budgets.admit(caller, endpoint, body)
+  if (draw?.softReached) reply.header('x-forebay-budget', 'soft-limit-reached')
+  const turn = await deps.answers
+    .turn(asked, () => leavingOf(request, reply))
+    .catch((err: unknown) => {
+      draw?.undo()
+      throw err
+    })
   reply.header(
     'x-forebay-cache',
     turn.kind === 'compute' ? turn.shown : turn.similarity === undefined ? 'hit' : 'semantic',
   )
   if (turn.kind === 'hit') {
     // An answer that cost no tokens counts as a request alone.
-    await deps.limits.admit(caller, 0, (headers) => void reply.headers(headers))
-    return sendHit({ deps, request, reply, asked, answer: turn.answer, similarity: turn.similarity, startedMs })
+    await deps.limits
+      .admit(caller, 0, (headers) => void reply.headers(headers))
+      .catch((err: unknown) => {
+        draw?.undo()
+        throw err
+      })
+    const { answer, similarity } = turn
+    return sendHit({ deps, request, reply, asked, answer, similarity, startedMs, draw })
   }
   let answeredBy: string | undefined
   try {
-    answeredBy = await compute({ deps, request, reply, endpoint, body, pool, wish, startedMs, recorder: turn.recorder })
+    const { recorder } = turn
+    answeredBy = await compute({ deps, request, reply, endpoint, body, pool, wish, startedMs, recorder, draw })
   } finally {
     turn.finish(answeredBy)
   }
@@ -69,11 +84,17 @@ async function compute(options: {
   wish: PoolWish
   startedMs: number
   recorder: AnswerRecorder | undefined
+  draw: Draw | undefined
 }): Promise<string> {
-  const { body, deps, endpoint, pool, recorder, reply, request, startedMs, wish } = options
+  const { body, deps, draw, endpoint, pool, recorder, reply, request, startedMs, wish } = options
   const { clock, metrics } = deps
   const caller = callerOf(request)
-  const admission = await deps.limits.admit(caller, body.estTokens, (headers) => void reply.headers(headers))
+  const admission = await deps.limits
+    .admit(caller, body.estTokens, (headers) => void reply.headers(headers))
+    .catch((err: unknown) => {
+      draw?.undo()
+      throw err
+    })
 
   const call = await deps.calls
     .open(
@@ -88,11 +109,13 @@ async function compute(options: {
         body: body.text,
         stream: body.stream,
         estTokens: body.estTokens,
+        ...(draw ? { holds: [...draw.holds] } : {}),
       },
       (tried) => deps.models.livePoolFor({ ...wish, tried }),
     )
     .catch((err: unknown) => {
       admission.settle(0)
+      draw?.undo()
       throw err
     })
   const onClose = () => deps.calls.close(call)

@@ -10,6 +10,7 @@ import { createPrice } from './create-price/handler.ts'
 import { createProject } from './create-project/handler.ts'
 import { createTenant } from './create-tenant/handler.ts'
 import { createWebhook } from './create-webhook/handler.ts'
+import { deleteBudget } from './delete-budget/handler.ts'
 import { deleteFile } from './delete-file/handler.ts'
 import { deleteKey } from './delete-key/handler.ts'
 import { deleteWebhook } from './delete-webhook/handler.ts'
@@ -24,6 +25,7 @@ import { getUsage } from './get-usage/handler.ts'
 import { listAudit } from './list-audit/handler.ts'
 import { listBatchRequests } from './list-batch-requests/handler.ts'
 import { listBatches } from './list-batches/handler.ts'
+import { listBudgets } from './list-budgets/handler.ts'
 import { listCheckpoints } from './list-checkpoints/handler.ts'
 import { listFiles } from './list-files/handler.ts'
 import { listKeys } from './list-keys/handler.ts'
@@ -34,6 +36,7 @@ import { listPrices } from './list-prices/handler.ts'
 import { listProjects } from './list-projects/handler.ts'
 import { listTenants } from './list-tenants/handler.ts'
 import { listWebhooks } from './list-webhooks/handler.ts'
+import { setBudget } from './set-budget/handler.ts'
 import { showHealth } from './show-health/handler.ts'
 import { showLedgerDrift } from './show-ledger-drift/handler.ts'
 import { updateTenantCache } from './update-tenant-cache/handler.ts'
@@ -75,6 +78,9 @@ export const adminRoutes: readonly Route[] = [
   createPrice,
   listPrices,
   listLedger,
+  setBudget,
+  listBudgets,
+  deleteBudget,
   correctLedger,
   showLedgerDrift,
   listPools,

@@ -9,6 +9,7 @@ export const webhookEvents = [
   'batch.expired',
   'batch.cancelled',
   'cache.semantic_stopped',
+  'budget.soft_reached',
 ] as const
 
 /** A row of `webhook_endpoints`. */

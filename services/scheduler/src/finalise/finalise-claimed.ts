@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { BlobStore } from '@forebay/blobs'
+import { releaseBatchHolds } from '@forebay/budgets'
 import type { Config } from '@forebay/config'
 import { blobKeys } from '@forebay/contracts'
 import type { Clock, Logger } from '@forebay/kernel'
@@ -98,6 +99,7 @@ async function finalise(
     if (moved.length === 0) return false
     if (written.output) await insertFile(tx, batch, ids.output, 'output', written.output)
     if (written.error) await insertFile(tx, batch, ids.error, 'error', written.error)
+    await releaseBatchHolds(tx, batch.id)
     await recordBatchEvent(tx, clock, batch, finalStatus)
     return true
   })

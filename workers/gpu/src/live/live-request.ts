@@ -233,6 +233,7 @@ export class LiveRequest implements Task {
       modelVersion: this.#tools.modelVersion(job.model),
       bodyHash: createHash('sha256').update(this.#body).digest('hex'),
       requestBytes: null,
+      ...(job.holds ? { holds: job.holds } : {}),
     })
   }
 }

@@ -1,5 +1,9 @@
+import { holdForBatch } from '@forebay/budgets'
+import type { InferenceEndpoint } from '@forebay/contracts'
 import { ForebayError, newId } from '@forebay/kernel'
+import { chargeFor, type Price } from '@forebay/pricing'
 import type { Queryable } from '@forebay/store'
+import { estimatePromptTokens } from '@forebay/tokens'
 import { callerOf } from '../../auth/require-caller.ts'
 import { type BatchRow, batchObject, batchSchema } from '../../batches/batch-object.ts'
 import { batchRequestSchema, hashBatchRequest } from '../../batches/batch-request.ts'
@@ -10,7 +14,7 @@ import { idempotencyKey } from '../../http/idempotency-key.ts'
 import { batchResidency } from '../../pools/residency.ts'
 
 /** POST /v1/batches. With an Idempotency-Key, the same request gives the same batch however often it comes. */
-export const createBatch: Route = (app, { clock, db, limits, pools }) => {
+export const createBatch: Route = (app, { clock, db, limits, pools, prices }) => {
   app.route({
     method: 'POST',
     url: '/v1/batches',
@@ -29,7 +33,7 @@ export const createBatch: Route = (app, { clock, db, limits, pools }) => {
       await limits.admitBatch(caller)
       const windowMs = parseCompletionWindow(body.completion_window) ?? 0
       const row = await db.tx(async (tx) => {
-        await checkInput(tx, tenantId, body.input_file_id)
+        const bytes = await checkInput(tx, tenantId, body.input_file_id)
         const [created] = await tx.query<BatchRow>(
           `INSERT INTO batches (id, tenant_id, api_key_id, endpoint, input_file_id, completion_window, metadata,
              output_expires_after_seconds, idempotency_key, request_hash, residency, expires_at)
@@ -50,6 +54,11 @@ export const createBatch: Route = (app, { clock, db, limits, pools }) => {
             windowMs,
           ],
         )
+        if (created) {
+          const estimate = estimateInput({ ...body, tenantId, bytes, atMs: clock.now(), prices: prices.all })
+          const { expires_at: expiresAt, id } = created
+          await holdForBatch(tx, { id, tenantId, keyId: caller.keyId, expiresAt, ...estimate })
+        }
         if (created) await tx.query("SELECT pg_notify('forebay_batches', $1)", [created.id])
         return created
       })
@@ -60,6 +69,20 @@ export const createBatch: Route = (app, { clock, db, limits, pools }) => {
       return batchObject(sameRequest(twin, hash))
     },
   })
+}
+
+/** What the file's text costs at least to read, of which its size tells; planning replaces it by what the lines ask for. */
+function estimateInput(file: {
+  endpoint: InferenceEndpoint
+  tenantId: string
+  bytes: number
+  atMs: number
+  prices: readonly Price[]
+}): { estimateNano: number; currency: string } {
+  const promptTokens = estimatePromptTokens(file.bytes)
+  const usage = { promptTokens, cachedTokens: null, completionTokens: 0, reasoningTokens: 0 }
+  const { amountNano, currency } = chargeFor({ ...file, usage, model: '*', lane: 'batch' })
+  return { estimateNano: amountNano, currency }
 }
 
 async function findByKey(db: Queryable, tenantId: string, key: string): Promise<BatchRow | undefined> {
@@ -76,9 +99,9 @@ function sameRequest(row: BatchRow, hash: Buffer): BatchRow {
   throw new ForebayError('idempotency_mismatch', text)
 }
 
-async function checkInput(tx: Queryable, tenantId: string, fileId: string): Promise<void> {
-  const [file] = await tx.query<{ purpose: string }>(
-    `SELECT purpose FROM files WHERE id = $1 AND tenant_id = $2 AND ${visibleFile} FOR SHARE`,
+async function checkInput(tx: Queryable, tenantId: string, fileId: string): Promise<number> {
+  const [file] = await tx.query<{ purpose: string; bytes: number }>(
+    `SELECT purpose, bytes FROM files WHERE id = $1 AND tenant_id = $2 AND ${visibleFile} FOR SHARE`,
     [fileId, tenantId],
   )
   const param = 'input_file_id'
@@ -90,4 +113,5 @@ async function checkInput(tx: Queryable, tenantId: string, fileId: string): Prom
     const text = `Invalid input file: ${fileId} has the purpose '${file.purpose}'. Upload it with the purpose 'batch'.`
     throw new ForebayError('invalid_request', text, { param })
   }
+  return file.bytes
 }

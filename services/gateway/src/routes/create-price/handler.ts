@@ -7,7 +7,7 @@ import { type PriceRow, priceObject, priceSchema, usageTypes } from '../../admin
 import type { Route } from '../../gateway-deps.ts'
 
 /** POST /admin/prices: ends the price that was in force for the same scope, and opens this one, at one instant. */
-export const createPrice: Route = (app, { db }) => {
+export const createPrice: Route = (app, { db, prices }) => {
   app.route({
     method: 'POST',
     url: '/admin/prices',
@@ -69,6 +69,7 @@ export const createPrice: Route = (app, { db }) => {
           throw new ForebayError('conflict', text, { param: 'effective_from', cause: err })
         })
       if (!row) throw new Error('the price was not inserted')
+      await prices.refresh()
       return priceObject(row)
     },
   })

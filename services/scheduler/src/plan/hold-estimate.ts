@@ -1,0 +1,32 @@
+import { holdForBatch } from '@forebay/budgets'
+import { readPrices } from '@forebay/ledger'
+import { chargeFor } from '@forebay/pricing'
+import type { Queryable, Row } from '@forebay/store'
+import { estimatePromptTokens } from '@forebay/tokens'
+import type { BatchRow } from '../batch-row.ts'
+import type { PlanOutcome } from './plan-batch.ts'
+
+/**
+ * Within the transaction that stores a plan: holds what the planned tokens cost, in place of the estimate made at
+ * submit. Throws `insufficient_quota` when a budget has no room for it.
+ */
+export async function holdEstimate(
+  tx: Queryable,
+  batch: BatchRow,
+  outcome: Extract<PlanOutcome, { valid: true }>,
+): Promise<void> {
+  const { apiKeyId: keyId, endpoint, id, lane, tenantId } = batch
+  const { model } = outcome
+  const [file] = await tx.query<Row & { bytes: number }>('SELECT bytes FROM files WHERE id = $1', [batch.inputFileId])
+  const { nowMs, prices } = await readPrices(tx, {
+    tenantIds: [tenantId],
+    models: [model],
+    sinceMs: Number.MAX_SAFE_INTEGER / 1000,
+  })
+  const promptTokens = Math.min(outcome.estTokens, estimatePromptTokens(file?.bytes ?? 0))
+  const completionTokens = endpoint === '/v1/embeddings' ? 0 : outcome.estTokens - promptTokens
+  const usage = { promptTokens, cachedTokens: null, completionTokens, reasoningTokens: 0 }
+  const { amountNano, currency } = chargeFor({ endpoint, lane, model, tenantId, usage, prices, atMs: nowMs })
+  const expiresAt = new Date(batch.expiresAtMs)
+  await holdForBatch(tx, { id, tenantId, keyId, estimateNano: amountNano, currency, expiresAt })
+}

@@ -1,0 +1,5 @@
+export { BudgetBook, type BudgetRow, type Spender } from './budget-book.ts'
+export { BudgetDesk, type Draw } from './budget-desk.ts'
+export { holdForBatch, releaseBatchHolds, sweepHolds } from './holds.ts'
+export { type BudgetWish, listBudgets, setBudget } from './set-budget.ts'
+export { type HoldUse, type Spending, spendBudgets } from './spend.ts'
