@@ -12,6 +12,7 @@ import { addKeysCommands } from './commands/keys.ts'
 import { addLedgerCommands } from './commands/ledger.ts'
 import { addModelsCommand } from './commands/models.ts'
 import { addPoolsCommands } from './commands/pools.ts'
+import { addScalingCommand } from './commands/scaling.ts'
 import { addSetupCommands } from './commands/setup.ts'
 import { addSimulateCommand } from './commands/simulate.ts'
 import { addUsageCommand } from './commands/usage.ts'
@@ -82,6 +83,7 @@ function makeProgram(cli: Cli): Command {
   addBudgetsCommands(program, cli)
   addModelsCommand(program, cli)
   addPoolsCommands(program, cli)
+  addScalingCommand(program, cli)
   addCacheCommands(program, cli)
   addAuditCommands(program, cli)
   addSimulateCommand(program, cli)

@@ -50,7 +50,8 @@ export interface ConfigRow {
 /** One row per setting for showing; keys and the passwords within URLs are masked. */
 export function describeConfig(loaded: LoadedConfig): ConfigRow[] {
   return names.map((name) => {
-    const value = loaded.config[name]
+    const given = loaded.config[name]
+    const value = isRange(given) ? `${given.min}..${given.max}` : given
     const { env, about } = settings[name]
     const shown =
       value === undefined
@@ -62,6 +63,10 @@ export function describeConfig(loaded: LoadedConfig): ConfigRow[] {
             : (value as number | string[])
     return { setting: env, value: shown, source: loaded.sources[name], about }
   })
+}
+
+function isRange(value: unknown): value is { min: number; max: number } {
+  return typeof value === 'object' && value !== null && 'min' in value && 'max' in value
 }
 
 function maskPassword(value: string): string {

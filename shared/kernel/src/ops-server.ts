@@ -16,6 +16,8 @@ export async function startOpsServer(options: {
   port: number
   registry: Registry
   ready: () => Promise<string | undefined>
+  /** Answers what the process itself serves there; undefined for a path that it does not. */
+  more?: (path: string) => Promise<{ status: number; body: object } | undefined>
 }): Promise<OpsServer> {
   const server = createServer(async (req, res) => {
     const path = req.url?.split('?')[0]
@@ -28,6 +30,8 @@ export async function startOpsServer(options: {
     if (path === '/metrics') {
       return res.writeHead(200, { 'content-type': options.registry.contentType }).end(await options.registry.metrics())
     }
+    const own = await options.more?.(path ?? '').catch(() => undefined)
+    if (own) return res.writeHead(own.status, { 'content-type': 'application/json' }).end(JSON.stringify(own.body))
     return res
       .writeHead(404, { 'content-type': 'application/json' })
       .end(

@@ -39,7 +39,8 @@ function poolOfEnvironment(name: string, queueUrl: string): PoolSpec {
   if (fault !== undefined) throw new ForebayError('config_invalid', `QUEUE_URL ${fault}.`)
   const unsaid = { cloud: undefined, region: undefined, models: undefined, quantization: undefined }
   const numbers = { costPerGpuHour: undefined, gpus: undefined, minReplicas: 0, maxReplicas: undefined }
-  return { name, queueUrl, blobUrl: undefined, ...unsaid, ...numbers, residency: [] }
+  const guesses = { spot: false, coldStartSeconds: undefined, tokensPerSecond: undefined }
+  return { name, queueUrl, blobUrl: undefined, ...unsaid, ...numbers, ...guesses, residency: [] }
 }
 
 async function readText(path: string): Promise<string | undefined> {

@@ -30,6 +30,9 @@ pools:
     residency: [eu]
     minReplicas: 1
     maxReplicas: 8
+    spot: true
+    coldStartSeconds: 90
+    tokensPerSecond: 7000
   - name: local
     queue: 'memory:'
 `
@@ -38,8 +41,9 @@ pools:
       ...{ name: 'eu-a', cloud: 'aws', region: 'eu-central-1', models: ['llama'], quantization: 'fp8' },
       ...{ queueUrl: 'redis://:secret@eu:6379', blobUrl: 's3://bucket/eu', costPerGpuHour: 2.5, gpus: 4 },
       ...{ residency: ['eu'], minReplicas: 1, maxReplicas: 8 },
+      ...{ spot: true, coldStartSeconds: 90, tokensPerSecond: 7000 },
     })
-    expect(local).toMatchObject({ blobUrl: undefined, models: undefined, residency: [], minReplicas: 0 })
+    expect(local).toMatchObject({ blobUrl: undefined, models: undefined, residency: [], minReplicas: 0, spot: false })
   })
 
   it('is refused with every fault at once, each with its line', () => {

@@ -58,11 +58,24 @@ export function parsePools(options: {
   }
   const pools = parsed.data?.pools ?? z.array(poolSchema).parse(listOf(value).filter((_, i) => !others.has(i)))
   return pools.map(
-    ({ queue, blobs, cloud, region, models, quantization, costPerGpuHour, gpus, maxReplicas, ...rest }) => ({
+    ({
+      queue,
+      blobs,
+      cloud,
+      region,
+      models,
+      quantization,
+      costPerGpuHour,
+      gpus,
+      maxReplicas,
+      coldStartSeconds,
+      tokensPerSecond,
+      ...rest
+    }) => ({
       ...rest,
       queueUrl: queue,
       blobUrl: blobs,
-      ...{ cloud, region, models, quantization, costPerGpuHour, gpus, maxReplicas },
+      ...{ cloud, region, models, quantization, costPerGpuHour, gpus, maxReplicas, coldStartSeconds, tokensPerSecond },
     }),
   )
 }

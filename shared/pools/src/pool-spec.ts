@@ -16,6 +16,12 @@ export interface PoolSpec {
   readonly residency: readonly string[]
   readonly minReplicas: number
   readonly maxReplicas: number | undefined
+  /** True: its cloud may take it away. */
+  readonly spot: boolean
+  /** From asking for a worker until it works, as configured. */
+  readonly coldStartSeconds: number | undefined
+  /** What a full worker gets through, as configured. */
+  readonly tokensPerSecond: number | undefined
 }
 
 /** The configured pools. */

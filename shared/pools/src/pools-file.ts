@@ -37,7 +37,18 @@ export const poolSchema = z
       .default([])
       .describe('Where its data may be said to be: a batch that asks for a tag goes only to pools that carry it'),
     minReplicas: replicas.default(0).describe('Fewest workers'),
-    maxReplicas: replicas.optional().describe('Most workers'),
+    maxReplicas: replicas.optional().describe('Most workers; 10 for the autoscaler when not given'),
+    spot: z.boolean().default(false).describe('May be taken away by its cloud; used before the others'),
+    coldStartSeconds: z
+      .number()
+      .positive('must be more than 0')
+      .optional()
+      .describe('From asking for a worker until it works, until that was measured; 180 when not given'),
+    tokensPerSecond: z
+      .number()
+      .positive('must be more than 0')
+      .optional()
+      .describe('What a full worker gets through, prompt and output together, until that was measured'),
   })
   .describe('A pool: the workers of one model deployment in one cloud and region')
 

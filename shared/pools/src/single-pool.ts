@@ -28,6 +28,7 @@ export function singlePool(options: {
     residency: [],
     minReplicas: 0,
     maxReplicas: undefined,
+    ...{ spot: false, coldStartSeconds: undefined, tokensPerSecond: undefined },
   }
   return openPools({
     set: { file: undefined, pools: [spec] },

@@ -46,7 +46,16 @@ describe('docker-compose.yml', () => {
       expect(Object.values(scripts), name).toContain(script)
       return script
     })
-    for (const script of ['gateway', 'scheduler', 'results', 'webhooks', 'worker', 'migrate', 'engine-sim'])
+    for (const script of [
+      'gateway',
+      'scheduler',
+      'results',
+      'webhooks',
+      'autoscaler',
+      'worker',
+      'migrate',
+      'engine-sim',
+    ])
       expect(seen).toContain(scripts[script])
   })
 
@@ -67,6 +76,7 @@ describe('docker-compose.yml', () => {
       scheduler: ['DATABASE_URL', ...queue],
       results: ['DATABASE_URL', 'QUEUE_URL'],
       webhooks: ['DATABASE_URL'],
+      autoscaler: ['DATABASE_URL', 'QUEUE_URL', 'REDIS_URL'],
       migrate: ['DATABASE_URL', 'FOREBAY_API_KEY'],
       worker: [...queue, 'FOREBAY_ENGINE_URL'],
       'worker-vllm': [...queue, 'FOREBAY_ENGINE_URL'],

@@ -1,6 +1,7 @@
 import { Histogram, makeRegistry } from '@forebay/kernel'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { makeAutoscalerMetrics } from '../../../services/autoscaler/src/metrics.ts'
 import { makeGatewayMetrics } from '../../../services/gateway/src/metrics.ts'
 import { makeResultsMetrics } from '../../../services/results/src/metrics.ts'
 import { makeSchedulerMetrics } from '../../../services/scheduler/src/metrics.ts'
@@ -10,6 +11,7 @@ import { readDashboards, readRules, text } from './files.ts'
 
 /* Dashboards and alerts stand on metrics that the code has. When one fails, a metric was renamed: mend the query. */
 const registry = makeRegistry()
+makeAutoscalerMetrics(registry)
 makeGatewayMetrics(registry)
 makeResultsMetrics(registry)
 makeSchedulerMetrics(registry)

@@ -39,6 +39,7 @@ import { listWebhooks } from './list-webhooks/handler.ts'
 import { setBudget } from './set-budget/handler.ts'
 import { showHealth } from './show-health/handler.ts'
 import { showLedgerDrift } from './show-ledger-drift/handler.ts'
+import { showScaling } from './show-scaling/handler.ts'
 import { updateTenantCache } from './update-tenant-cache/handler.ts'
 import { uploadFile } from './upload-file/handler.ts'
 import { verifyAudit } from './verify-audit/handler.ts'
@@ -84,6 +85,7 @@ export const adminRoutes: readonly Route[] = [
   correctLedger,
   showLedgerDrift,
   listPools,
+  showScaling,
   drainPool,
   undrainPool,
   flushCache,

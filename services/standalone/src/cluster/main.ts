@@ -4,10 +4,11 @@ import { describeError, makeLogger, runProcess, systemClock } from '@forebay/ker
 import { banner } from '../banner.ts'
 import { startCluster } from './start-cluster.ts'
 
-const help = `npm run cluster -- [--gateways 1] [--schedulers 1] [--results 1] [--webhooks 1] [--workers 1]
+const help = `npm run cluster -- [--gateways 1] [--schedulers 1] [--results 1] [--webhooks 1] [--autoscalers 1] [--workers 1]
 
 Starts every process of Forebay on its own, on loopback, with Redis for queue and reply bus: for tests and for trying
-the form that runs on many hosts. Each process can be killed; it is started again.
+the form that runs on many hosts. Each process can be killed; it is started again. With FOREBAY_LOCAL_WORKERS=0..4 the
+autoscaler starts and stops the workers itself: give --workers 0 then.
 `
 
 try {
@@ -18,6 +19,7 @@ try {
       schedulers: count,
       results: count,
       webhooks: count,
+      autoscalers: count,
       workers: count,
       help: { type: 'boolean' },
     },
@@ -33,11 +35,13 @@ try {
     scheduler: Number(values.schedulers),
     results: Number(values.results),
     webhooks: Number(values.webhooks),
+    autoscaler: Number(values.autoscalers),
     worker: Number(values.workers),
   }
   for (const [role, number] of Object.entries(replicas)) {
-    if (!Number.isInteger(number) || number < 1 || number > 16)
-      throw new Error(`The number of ${role} processes must be from 1 to 16.\n\n${help}`)
+    const least = role === 'autoscaler' || (role === 'worker' && config.localWorkers) ? 0 : 1
+    if (!Number.isInteger(number) || number < least || number > 16)
+      throw new Error(`The number of ${role} processes must be from ${least} to 16.\n\n${help}`)
   }
   await runProcess({
     logger,

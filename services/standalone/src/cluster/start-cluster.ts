@@ -24,6 +24,8 @@ export interface Replicas {
   scheduler: number
   results: number
   webhooks: number
+  /** None when not given. */
+  autoscaler?: number
   /** In each pool. */
   worker: number
 }
@@ -45,8 +47,9 @@ const scripts = {
   scheduler: 'services/scheduler/src/main.ts',
   results: 'services/results/src/main.ts',
   webhooks: 'services/webhooks/src/main.ts',
+  autoscaler: 'services/autoscaler/src/main.ts',
   worker: 'workers/gpu/src/main.ts',
-} as const satisfies Record<keyof Replicas, string>
+} as const satisfies Record<keyof Required<Replicas>, string>
 
 /**
  * The same processes as on many hosts, each on its own, on loopback: Redis for queue, reply bus and limits, Postgres

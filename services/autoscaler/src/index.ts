@@ -1,0 +1,1 @@
+export { type Autoscaler, startAutoscaler } from './start-autoscaler.ts'

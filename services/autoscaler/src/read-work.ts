@@ -1,0 +1,60 @@
+import type { Lane } from '@forebay/contracts'
+import type { Queryable, Row } from '@forebay/store'
+
+/** The rest of a batch. */
+export interface BatchWork extends Row {
+  model: string | null
+  residency: string | null
+  lane: Lane
+  /** Estimated tokens of its requests that have not ended; 1 for a batch that is not planned yet. */
+  tokens: number
+  deadlineMs: number
+}
+
+/** What is left of every open batch: its chunks planned or released, less what of them is done. */
+export function readBatchWork(db: Queryable): Promise<BatchWork[]> {
+  return db.query<BatchWork>(
+    `SELECT b.model, b.residency, b.lane, extract(epoch FROM b.expires_at)::float8 * 1000 AS "deadlineMs",
+       CASE WHEN b.status = 'validating' THEN 1 ELSE
+         coalesce(sum(c.est_tokens * (1 - least(1, coalesce(p.done, 0)::float8 / c.entries))), 0) END::float8 AS tokens
+     FROM batches b LEFT JOIN chunks c ON c.batch_id = b.id AND c.status <> 'done'
+     LEFT JOIN chunk_progress p ON p.batch_id = c.batch_id AND p.chunk = c.index
+     WHERE b.status IN ('validating', 'in_progress') AND b.closed_at IS NULL
+     GROUP BY b.id`,
+  )
+}
+
+/** Live requests of one model in one pool that ended within the last minute. */
+export interface LiveWork extends Row {
+  pool: string
+  model: string
+  requests: number
+  tokens: number
+  /** 99 of 100 had their first token after so long at the most. */
+  ttftMs: number | null
+}
+
+/** How far back live requests are looked at. */
+export const liveWindowMs = 60_000
+
+/** The last minute's live requests, by pool and model; answers that no engine computed left out. */
+export function readLiveWork(db: Queryable): Promise<LiveWork[]> {
+  return db.query<LiveWork>(
+    `SELECT pool, model, count(*) AS requests, sum(prompt_tokens + completion_tokens)::float8 AS tokens,
+       percentile_cont(0.99) WITHIN GROUP (ORDER BY queued_ms + first_token_ms)::float8 AS "ttftMs"
+     FROM requests
+     WHERE committed_at > now() - $1 * interval '1 millisecond' AND born >= current_date - 1
+       AND lane <> 'batch' AND batch_id IS NULL AND source = 'engine'
+     GROUP BY pool, model`,
+    [liveWindowMs],
+  )
+}
+
+/** The models that each pool's workers ever announced, and the pools that are drained. */
+export async function readPools(
+  db: Queryable,
+): Promise<{ models: { pool: string; model: string }[]; drained: Set<string> }> {
+  const models = await db.query<{ pool: string; model: string } & Row>('SELECT pool, model FROM models')
+  const drained = await db.query<{ name: string } & Row>('SELECT name FROM pools WHERE drained_at IS NOT NULL')
+  return { models, drained: new Set(drained.map(({ name }) => name)) }
+}
