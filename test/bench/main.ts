@@ -30,6 +30,14 @@ const benches: Record<string, { about: string; load: () => Promise<Bench> }> = {
     about: 'requests committed a second, audit, ledger and counters, against a bare insert [--requests 60000]',
     load: async () => (await import('./results.ts')).run,
   },
+  cache: {
+    about: 'a cache hit through the gateway, against a plain Redis GET [--requests 3000]',
+    load: async () => (await import('./cache.ts')).run,
+  },
+  semantic: {
+    about: 'lookups of the semantic cache [--entries 10000,100000] [--dimensions 384]; DATABASE_URL for pgvector',
+    load: async () => (await import('./semantic.ts')).run,
+  },
   isolation: {
     about: 'live latency held beside a batch, on simulated time, against constant caps [--seconds 400] [--lines 20000]',
     load: async () => (await import('./isolation.ts')).run,

@@ -112,8 +112,7 @@ function scan(vectors: Float32Array, vector: Float32Array, slots: number, count:
   let least = Number.NEGATIVE_INFINITY
   const dimensions = vector.length
   for (let at = 0, from = 0; at < slots; at++, from += dimensions) {
-    let sum = 0
-    for (let i = 0; i < dimensions; i++) sum += (vectors[from + i] as number) * (vector[i] as number)
+    const sum = dot(vectors, from, vector)
     if (sum <= least && best.length === count) continue
     best.push({ at, similarity: sum })
     best.sort((a, b) => b.similarity - a.similarity)
@@ -121,4 +120,22 @@ function scan(vectors: Float32Array, vector: Float32Array, slots: number, count:
     least = best.at(-1)?.similarity ?? Number.NEGATIVE_INFINITY
   }
   return best
+}
+
+/** Four sums side by side: the processor need not wait for one addition to begin the next. */
+function dot(vectors: Float32Array, from: number, vector: Float32Array): number {
+  const whole = vector.length & ~3
+  let a = 0
+  let b = 0
+  let c = 0
+  let d = 0
+  let i = 0
+  for (; i < whole; i += 4) {
+    a += (vectors[from + i] as number) * (vector[i] as number)
+    b += (vectors[from + i + 1] as number) * (vector[i + 1] as number)
+    c += (vectors[from + i + 2] as number) * (vector[i + 2] as number)
+    d += (vectors[from + i + 3] as number) * (vector[i + 3] as number)
+  }
+  for (; i < vector.length; i++) a += (vectors[from + i] as number) * (vector[i] as number)
+  return a + b + c + d
 }
