@@ -7,6 +7,7 @@ import { startEmbeddedPostgres } from '@forebay/embedded-postgres'
 import { ForebayError, newId, silentLogger, systemClock } from '@forebay/kernel'
 import { arrivalsOf, commitEvents, insertRequests, seedPrices } from '@forebay/results'
 import { type Database, migrate, openDatabase } from '@forebay/store'
+import { type CacheHitFigures, measureCacheHits } from './cache.ts'
 
 /** What committing costs against only inserting the audit rows. */
 export interface ResultsBench {
@@ -23,9 +24,14 @@ const eventsPerTransaction = 32
 
 /**
  * Commits result events as the results service does, and inserts as many audit rows bare, by turns, one connection, on
- * an embedded Postgres as it comes.
+ * an embedded Postgres as it comes. Then, with that stopped, measures cache hits as `cache` does.
  */
-export async function run(args: readonly string[]): Promise<ResultsBench> {
+export async function run(args: readonly string[]): Promise<ResultsBench & CacheHitFigures> {
+  const committed = await measureCommits(args)
+  return { ...committed, ...(await measureCacheHits({ requests: 2_000 })) }
+}
+
+async function measureCommits(args: readonly string[]): Promise<ResultsBench> {
   const { values } = parseArgs({ args: [...args], options: { requests: { type: 'string' } } })
   const requests = Number(values.requests ?? 60_000)
   if (!Number.isInteger(requests) || requests < resultsPerEvent) {
