@@ -33,6 +33,8 @@ export interface ApiClient {
   upload(path: string, options: { purpose: string; onBytes: (count: number) => void }): Promise<FileObject>
   /** A file's content, streamed. */
   content(fileId: string): Promise<AsyncIterable<Buffer>>
+  /** Bytes of any answer, streamed. */
+  download(path: string, query?: Query): Promise<AsyncIterable<Buffer>>
   close(): Promise<void>
 }
 
@@ -114,8 +116,10 @@ export function makeApiClient(options: { url: string; apiKey: string; clock: Clo
       return (await readJson(response, base)) as FileObject
     },
 
-    content: async (fileId) => {
-      const response = await once('GET', `/v1/files/${encodeURIComponent(fileId)}/content`)
+    content: (fileId) => client.download(`/v1/files/${encodeURIComponent(fileId)}/content`),
+
+    download: async (path, query) => {
+      const response = await once('GET', path, { query })
       return (async function* () {
         try {
           for await (const part of response.body) yield part as Buffer

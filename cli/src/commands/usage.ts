@@ -20,26 +20,57 @@ export function addUsageCommand(program: Command, cli: Cli): void {
     program.command('usage').description('requests, tokens and cost, from the ledger'),
     'forebay usage --group-by day',
     'forebay usage --group-by batch --start 2026-01-01',
+    'forebay usage --group-by project --csv',
+    'forebay usage export --start 2026-01-01 > focus.csv',
   )
     .addOption(
       new Option('--group-by <what>', 'one row for each')
-        .choices(['model', 'batch', 'day', 'key', 'tenant'])
+        .choices(['model', 'batch', 'day', 'key', 'project', 'tenant'])
         .default('model'),
     )
     .option('--start <time>', 'from this time on')
     .option('--end <time>', 'before this time')
-  onRun<[], { groupBy: string; start?: string; end?: string }>(cli, usage, async ({ api, out }, _args, options) => {
+    .option('--csv', 'print CSV')
+  type UsageOptions = { groupBy: string; start?: string; end?: string; csv?: boolean }
+  onRun<[], UsageOptions>(cli, usage, async ({ api, out }, _args, options) => {
     const query = { group_by: options.groupBy, start: options.start, end: options.end }
     const { data } = await api().call<Page<UsageRow>>('GET', '/v1/usage', { query })
     out.data(data, () =>
-      table(
-        [options.groupBy.toUpperCase(), 'REQUESTS', 'TOKENS IN', 'TOKENS OUT', 'COST'],
-        data.map((row) => [
-          ...[row.key, row.requests, row.input_tokens, row.output_tokens],
-          money(row.cost_nano, row.currency ?? 'USD'),
-        ]),
-      ),
+      options.csv === true
+        ? csvOf(data)
+        : table(
+            [options.groupBy.toUpperCase(), 'REQUESTS', 'TOKENS IN', 'TOKENS OUT', 'COST'],
+            data.map((row) => [
+              ...[row.key, row.requests, row.input_tokens, row.output_tokens],
+              money(row.cost_nano, row.currency ?? 'USD'),
+            ]),
+          ),
     )
     return exitCodes.ok
   })
+
+  const dump = usage
+    .command('export')
+    .description('what was charged, entry by entry, as CSV in the columns of FOCUS 1.2')
+    .option('--start <time>', 'from this time on; 30 days ago when not given')
+    .option('--end <time>', 'before this time')
+    .option('--out <file>', 'to this file')
+  type ExportOptions = { start?: string; end?: string; out?: string }
+  onRun<[], ExportOptions>(cli, dump, async ({ api, out }, _args, { start, end, out: path }) => {
+    await out.bytes(await api().download('/v1/usage/export', { start, end }), path)
+    return exitCodes.ok
+  })
+}
+
+/** The rows as CSV, every field the API gives. */
+function csvOf(rows: readonly UsageRow[]): string {
+  const names = Object.keys(rows[0] ?? { key: null })
+  const cell = (value: unknown) => {
+    const text = value === null || value === undefined ? '' : String(value)
+    const safe = typeof value === 'string' && /^[=+@\t\r-]/.test(text) ? `'${text}` : text
+    return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
+  }
+  return [names, ...rows.map((row) => names.map((name) => cell(new Map(Object.entries(row)).get(name))))]
+    .map((line) => line.join(','))
+    .join('\n')
 }

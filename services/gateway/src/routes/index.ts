@@ -15,6 +15,7 @@ import { deleteFile } from './delete-file/handler.ts'
 import { deleteKey } from './delete-key/handler.ts'
 import { deleteWebhook } from './delete-webhook/handler.ts'
 import { drainPool, undrainPool } from './drain-pool/handler.ts'
+import { exportUsage } from './export-usage/handler.ts'
 import { flushCache } from './flush-cache/handler.ts'
 import { getBatch } from './get-batch/handler.ts'
 import { getFile } from './get-file/handler.ts'
@@ -62,6 +63,7 @@ export const userRoutes: readonly Route[] = [
   listModels,
   getModel,
   getUsage,
+  exportUsage,
   createWebhook,
   listWebhooks,
   deleteWebhook,

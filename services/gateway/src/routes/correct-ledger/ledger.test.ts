@@ -3,10 +3,11 @@ import { type Harness, startHarness } from '../../testing/harness.ts'
 
 let harness: Harness
 let admin: string
+let user: string
 beforeAll(async () => {
   harness = await startHarness()
   admin = await harness.newKey('ops', 'admin')
-  await harness.newKey('acme')
+  user = await harness.newKey('acme')
   await harness.db.query(
     `INSERT INTO prices (model, usage_type, nano_per_million, effective_from) VALUES ('*', 'input', 1000000, to_timestamp(0))`,
   )
@@ -62,6 +63,19 @@ it.each([
   ['a tenant that is not there', { kind: 'credit', tenant: 'nobody', amount_nano: -5, reason: 'x' }, 404],
 ])('refuses a correction of %s', async (_what, body, status) => {
   expect((await correct(body)).status).toBe(status)
+})
+
+it('groups usage by project with corrections beside, and exports the same sum as FOCUS rows', async () => {
+  const usage = await harness.call('GET', '/v1/usage?group_by=project', user)
+  expect(usage.json['data']).toMatchObject([
+    { key: 'default', requests: 2, cached_unknown_requests: 2, cost_nano: 140 - 60 - 1_000, corrections_nano: -1_060 },
+  ])
+  const csv = await harness.call('GET', '/v1/usage/export', user)
+  const [header = '', ...lines] = csv.text.trim().split('\n')
+  expect(header.split(',').slice(0, 3)).toEqual(['BilledCost', 'EffectiveCost', 'BillingCurrency'])
+  const billed = lines.map((line) => Math.round(Number(line.split(',')[0]) * 1e9))
+  expect(billed.sort((a, b) => a - b)).toEqual([-1_000, -30, -30, 70, 70])
+  expect(lines.filter((line) => line.includes('m/realtime/input'))).toHaveLength(2)
 })
 
 it('tells the drift of the ledger per tenant: none by corrections, some by an entry that is not what usage says', async () => {

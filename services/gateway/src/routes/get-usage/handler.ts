@@ -3,28 +3,33 @@ import type { Row } from '@forebay/store'
 import { z } from 'zod'
 import { callerOf } from '../../auth/require-caller.ts'
 import type { Route } from '../../gateway-deps.ts'
+import { usageTime } from '../../usage/usage-time.ts'
 
 const groups = {
   model: 'model',
   batch: 'batch_id',
   day: "to_char(occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
   key: 'api_key_id',
+  project: 'project_id',
   tenant: 'tenant_id',
 } as const
 
-const time = z
-  .string()
-  .transform((text) => (/^\d{1,11}$/.test(text) ? Number(text) * 1000 : /^\d{4}-/.test(text) ? Date.parse(text) : -1))
-  .refine((ms) => ms >= 0 && ms <= 8.64e15, 'Invalid time: expected Unix seconds or an ISO 8601 date.')
-
 const bucket = z.object({
-  key: z.string().nullable().describe('The model, batch, day, key or tenant; null for what belongs to none'),
+  key: z.string().nullable().describe('The model, batch, day, key, project or tenant; null for what belongs to none'),
   requests: z.number().int(),
   input_tokens: z.number().int(),
   cached_tokens: z.number().int(),
   output_tokens: z.number().int(),
   reasoning_tokens: z.number().int(),
-  cost_nano: z.number().int(),
+  cached_unknown_requests: z
+    .number()
+    .int()
+    .describe('Whose engine did not say what it had cached: charged as uncached'),
+  cache_hits: z.number().int().describe('Requests that no engine computed'),
+  cost_nano: z.number().int().describe('Corrections included'),
+  corrections_nano: z.number().int().describe('Of this, adjustments and credits'),
+  gpu_ms: z.number().describe('Engine time; of the tenant null, time in which engines were idle'),
+  compute_nano: z.number().int().nullable().describe('What that time costs in its pools; null when none of them tells'),
   currency: z.string(),
 })
 
@@ -37,9 +42,11 @@ export const getUsage: Route = (app, { clock, db }) => {
       tags: ['Usage'],
       summary: 'Tokens and cost',
       querystring: z.object({
-        group_by: z.enum(['model', 'batch', 'day', 'key', 'tenant']).default('model'),
-        start: time.optional().describe('Unix seconds or ISO 8601; 30 days ago when not given'),
-        end: time.optional().describe('Unix seconds or ISO 8601, exclusive; now when not given'),
+        group_by: z.enum(['model', 'batch', 'day', 'key', 'project', 'tenant']).default('model'),
+        start: usageTime.optional().describe('Unix seconds or ISO 8601; 30 days ago when not given'),
+        end: usageTime.optional().describe('Unix seconds or ISO 8601, exclusive; now when not given'),
+        after: z.string().optional().describe('The key to go on after'),
+        limit: z.coerce.number().int().min(1).max(10_000).default(10_000),
       }),
       response: {
         200: z.object({
@@ -48,13 +55,13 @@ export const getUsage: Route = (app, { clock, db }) => {
           start: z.number().int(),
           end: z.number().int(),
           data: z.array(bucket),
-          truncated: z.boolean().describe('More than 10,000 groups: narrow the time'),
+          truncated: z.boolean().describe('There are more groups: go on after the last key'),
         }),
       },
     },
     handler: async (request) => {
       const caller = callerOf(request)
-      const { group_by: groupBy } = request.query
+      const { after, group_by: groupBy, limit } = request.query
       if (groupBy === 'tenant' && caller.role !== 'admin') {
         throw new ForebayError('permission_denied', "group_by 'tenant' needs an API key with the role admin.", {
           param: 'group_by',
@@ -69,18 +76,23 @@ export const getUsage: Route = (app, { clock, db }) => {
            coalesce(sum(cached_tokens), 0)::bigint AS cached_tokens,
            coalesce(sum(completion_tokens), 0)::bigint AS output_tokens,
            coalesce(sum(reasoning_tokens), 0)::bigint AS reasoning_tokens,
-           coalesce(sum(amount_nano), 0)::bigint AS cost_nano, currency
+           count(*) FILTER (WHERE kind = 'usage' AND cached_tokens IS NULL) AS cached_unknown_requests,
+           count(*) FILTER (WHERE kind = 'cache_hit') AS cache_hits,
+           coalesce(sum(amount_nano), 0)::bigint AS cost_nano,
+           coalesce(sum(amount_nano) FILTER (WHERE kind IN ('adjustment', 'credit')), 0)::bigint AS corrections_nano,
+           (coalesce(sum(gpu_micros), 0) / 1000.0)::float8 AS gpu_ms, sum(compute_nano)::bigint AS compute_nano, currency
          FROM ledger WHERE occurred_at >= $1 AND occurred_at < $2 AND ($3::text IS NULL OR tenant_id = $3)
-         GROUP BY 1, currency ORDER BY 1, currency LIMIT 10001`,
-        [new Date(startMs), new Date(endMs), groupBy === 'tenant' ? null : caller.tenantId],
+           AND ($4::text IS NULL OR ${groups[groupBy]} > $4)
+         GROUP BY 1, currency ORDER BY 1, currency LIMIT $5`,
+        [new Date(startMs), new Date(endMs), groupBy === 'tenant' ? null : caller.tenantId, after ?? null, limit + 1],
       )
       return {
         object: 'list' as const,
         group_by: groupBy,
         start: Math.floor(startMs / 1000),
         end: Math.floor(endMs / 1000),
-        data: rows.slice(0, 10_000),
-        truncated: rows.length > 10_000,
+        data: rows.slice(0, limit),
+        truncated: rows.length > limit,
       }
     },
   })
