@@ -1,7 +1,7 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '@forebay/kernel'
 import { createApiKey, type Database, ensureTenant, newApiKey } from '@forebay/store'
+import { keptSecret } from './kept-secret.ts'
 
 /**
  * The tenant `default` and its admin key: `given` (FOREBAY_API_KEY), else the one kept in the data folder, else a new
@@ -14,17 +14,8 @@ export async function bootstrapKey(options: {
   given: string | undefined
 }): Promise<string> {
   const { db, clock } = options
-  const key = options.given ?? (await keptKey(join(options.dataDir, 'api-key')))
+  const key = options.given ?? (await keptSecret(join(options.dataDir, 'api-key'), newApiKey))
   await ensureTenant(db, { id: 'default', name: 'Default' })
   await createApiKey(db, { tenantId: 'default', name: 'bootstrap', role: 'admin', nowMs: clock.now(), key })
-  return key
-}
-
-async function keptKey(path: string): Promise<string> {
-  const kept = await readFile(path, 'utf8').catch(() => '')
-  if (kept.trim() !== '') return kept.trim()
-  const key = newApiKey()
-  await mkdir(join(path, '..'), { recursive: true })
-  await writeFile(path, `${key}\n`, { mode: 0o600 })
   return key
 }

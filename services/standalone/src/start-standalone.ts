@@ -11,6 +11,7 @@ import { startScheduler } from '@forebay/scheduler'
 import { migrate, openDatabase } from '@forebay/store'
 import { startWebhooks } from '@forebay/webhooks'
 import { bootstrapKey } from './bootstrap.ts'
+import { cacheSaltSecret } from './kept-secret.ts'
 import { makeDataDir } from './make-data-dir.ts'
 import { type Engine, openEngine } from './open-engine.ts'
 
@@ -63,7 +64,8 @@ export async function startStandalone(options: {
     keep(await startScheduler(part('scheduler')))
     if (set.pools.some(({ name }) => name === config.pool)) {
       const queues = await pools.queues(config.pool)
-      const own = { ...part('worker'), blobs: pools.blobs(config.pool), queues }
+      const salted = { ...config, cacheSaltSecret: await cacheSaltSecret({ dataDir, given: config.cacheSaltSecret }) }
+      const own = { ...part('worker'), config: salted, blobs: pools.blobs(config.pool), queues }
       const key = config.engineApiKey ? { apiKey: config.engineApiKey } : {}
       const { gpus } = pools.spec(config.pool) ?? {}
       keep(await startWorker({ ...own, gpus, engine: { url: engine.url, ...key } }))

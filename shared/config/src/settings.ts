@@ -166,6 +166,17 @@ export const settings = {
     whole(1, 65_536).optional(),
     'most requests at the engine at once; found out from what the engine says when not set',
   ),
+  engineHints: setting(
+    'FOREBAY_ENGINE_HINTS',
+    z.enum(['auto', 'off']).default('auto'),
+    "whether a worker adds vLLM's own priority and cache_salt to requests that do not have them; auto: where the engine is vLLM",
+  ),
+  cacheSaltSecret: setting(
+    'FOREBAY_CACHE_SALT_SECRET',
+    text.min(16, 'must have at least 16 characters').optional(),
+    "what tenants' cache_salt is made from, the same for all workers of an engine; made up by each worker (standalone and cluster: kept in the data folder) when not set",
+    true,
+  ),
   microBatchSize: setting(
     'FOREBAY_MICRO_BATCH_SIZE',
     whole(1, 4_096).default(32),

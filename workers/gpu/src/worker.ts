@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { makeBatcher } from '@forebay/batcher'
 import type { BlobStore } from '@forebay/blobs'
@@ -17,6 +18,7 @@ import { seatBounds } from './engine/detect-engine.ts'
 import { openEngineClient } from './engine/engine-client.ts'
 import { EngineMonitor, type EngineState } from './engine/engine-monitor.ts'
 import { makeTimeLimits } from './engine/time-limits.ts'
+import { HintingClient } from './hints/hinting-client.ts'
 import { LiveRunner } from './live/live-runner.ts'
 import { makeWorkerMetrics } from './metrics.ts'
 import { pullLanes } from './pull-lanes.ts'
@@ -71,8 +73,15 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     idleMs,
     clock,
   })
-  const gathering = new GatheringClient({
+  const hinting = new HintingClient({
     client,
+    clock,
+    logger,
+    kind: () => (config.engineHints === 'auto' && monitor.state.up ? monitor.state.profile.kind : undefined),
+    secret: config.cacheSaltSecret ?? randomBytes(32),
+  })
+  const gathering = new GatheringClient({
+    client: hinting,
     limits: {
       inputsMax: config.microBatchSize,
       tokensMax: config.microBatchTokens,
@@ -147,7 +156,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     clock,
     logger,
     metrics,
-    client: { call: (call) => gathering.call(call), stream: client.stream },
+    client: { call: (call) => gathering.call(call), stream: (call, sink) => hinting.stream(call, sink) },
     batcher,
     dispatcher,
     limits,
@@ -169,6 +178,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       batcher.setSeats(seatBounds(state.profile, config.engineInFlight))
       dispatcher.pump()
     } else {
+      hinting.forget()
       // Refused connections have ended by themselves; a silent or wedged engine would hold them for ever.
       if (state.why === 'silent' || state.why === 'wedged') dispatcher.cutAll()
       cancelGrace = clock.after(tuning.downGraceMs, () => {

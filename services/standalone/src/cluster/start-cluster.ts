@@ -10,6 +10,7 @@ import { request } from 'undici'
 import { bootstrapKey } from '../bootstrap.ts'
 import { ownProcess } from '../child.ts'
 import { freePort } from '../free-port.ts'
+import { cacheSaltSecret } from '../kept-secret.ts'
 import { makeDataDir } from '../make-data-dir.ts'
 import { type Engine, openEngine } from '../open-engine.ts'
 import { redisCommand, waitForRedis } from './redis.ts'
@@ -92,6 +93,8 @@ export async function startCluster(options: {
       FOREBAY_ENGINE_URL: engine.url,
       FOREBAY_OPS_PORT: '0',
     }
+    const salt = await cacheSaltSecret({ dataDir, given: config.cacheSaltSecret })
+    const ofWorkers = { FOREBAY_CACHE_SALT_SECRET: salt }
     const { pools } = await loadPools({ config, env: common, queueUrlDefault: queueUrl })
     const urls: string[] = []
     for (const [role, count] of Object.entries(replicas) as [keyof Replicas, number][]) {
@@ -101,7 +104,7 @@ export async function startCluster(options: {
         if (role === 'gateway') urls.push(`http://${config.host}:${port}`)
         const own =
           role === 'worker'
-            ? { ...common, ...nothingOfControl, FOREBAY_POOL: pools[i % pools.length]?.name }
+            ? { ...common, ...nothingOfControl, ...ofWorkers, FOREBAY_POOL: pools[i % pools.length]?.name }
             : { ...common, PORT: String(port) }
         supervisor.start(`${role}-${i}`, ownProcess({ script: scripts[role], env: own }))
       }

@@ -20,7 +20,6 @@ describeQueueDriver(
     uncountedNack: true,
     reportsLostLease: true,
     redeliveryMsMax: 4_000,
-    wakeMsMax: 100,
     async cutConnections() {
       const client = new pg.Client({ connectionString: database.url })
       await client.connect()

@@ -21,7 +21,6 @@ describeQueueDriver(
     uncountedNack: true,
     reportsLostLease: true,
     redeliveryMsMax: 4_000,
-    wakeMsMax: 50,
     async cutConnections() {
       const redis = new Redis(server.url)
       await redis.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')

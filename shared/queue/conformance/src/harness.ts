@@ -16,8 +16,6 @@ export interface DriverExpectations {
   readonly reportsLostLease: boolean
   /** How long after a lease's end its message may take to be delivered again. */
   readonly redeliveryMsMax: number
-  /** Most milliseconds, at the median, between a send to an idle waiting queue and its receipt. */
-  readonly wakeMsMax: number
   /** False for a stand-in of the broker that cannot say what it holds; its depth is then not looked at. */
   readonly tellsDepth?: false
   /** Cuts every connection of the drivers to their broker, once. */

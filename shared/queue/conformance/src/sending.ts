@@ -54,22 +54,21 @@ export function sendingCases(h: () => Harness): void {
     expect(performance.now() - started).toBeLessThan(3_000)
   })
 
-  it('wakes an idle consumer in milliseconds', async () => {
+  // The limit is far below what the waits would take that a send did not end, those within a driver included.
+  it('wakes a consumer that waits, by the send and not by the end of its wait', { timeout: 20_000 }, async () => {
     const queue = await h().fresh()
     const sender = h().elsewhere(queue)
-    const took: number[] = []
-    for (let i = 0; i < 15; i++) {
-      const woken = receiveOne(queue).then((lease) => ({ lease, at: performance.now() }))
-      // Lets the consumer go idle: the wait is inside the broker, where a test cannot see it.
-      await systemClock.sleep(40)
-      const sentAt = performance.now()
+    const beside = await h().fresh()
+    for (let i = 0; i < 8; i++) {
+      const woken = receiveOne(queue, 30_000)
+      // A round trip beside it, in which the wait gets as far as the broker.
+      await beside.send([message(`beside-${i}`)])
+      await beside.ack([await receiveOne(beside)])
       await sender.send([message(`wake-${i}`)])
-      const { at, lease } = await woken
-      took.push(at - sentAt)
+      const lease = await woken
+      expect(lease.id).toBe(`wake-${i}`)
       await queue.ack([lease])
     }
-    const median = took.sort((a, b) => a - b)[7] ?? 0
-    expect(median).toBeLessThan(h().expectations.wakeMsMax)
   })
 
   it('wakes one consumer per message', async () => {

@@ -7,5 +7,4 @@ describeQueueDriver('memory', async () => makeMemoryProvider({ clock: systemCloc
   uncountedNack: true,
   reportsLostLease: true,
   redeliveryMsMax: 500,
-  wakeMsMax: 20,
 })

@@ -19,7 +19,6 @@ describeQueueDriver(
     uncountedNack: false,
     reportsLostLease: false,
     redeliveryMsMax: 1_500,
-    wakeMsMax: 100,
     cutConnections: () => emulator.cutConnections(),
     throttle: (calls) => emulator.throttle(calls),
   },
@@ -36,7 +35,6 @@ if (url) {
       uncountedNack: false,
       reportsLostLease: false,
       redeliveryMsMax: 3_000,
-      wakeMsMax: 500,
       // Google's emulator has no metrics, and Cloud Monitoring's are minutes old.
       tellsDepth: false,
     },

@@ -21,7 +21,6 @@ describeQueueDriver(
     uncountedNack: false,
     reportsLostLease: true,
     redeliveryMsMax: 3_000,
-    wakeMsMax: 100,
     cutConnections: () => emulator.cutConnections(),
     throttle: (calls) => emulator.throttle(calls),
   },
@@ -33,6 +32,6 @@ if (url) {
   describeQueueDriver(
     `Service Bus at ${url}`,
     () => makeServicebusProvider({ url, clock: systemClock, logger: silentLogger, leaseMs: 5_000 }),
-    { network: true, uncountedNack: false, reportsLostLease: true, redeliveryMsMax: 10_000, wakeMsMax: 500 },
+    { network: true, uncountedNack: false, reportsLostLease: true, redeliveryMsMax: 10_000 },
   )
 }

@@ -24,7 +24,6 @@ describeQueueDriver(
     uncountedNack: false,
     reportsLostLease: false,
     redeliveryMsMax: 1_500,
-    wakeMsMax: 100,
     cutConnections: () => emulator.cutConnections(),
     throttle: (calls) => emulator.throttle(calls),
   },
@@ -36,6 +35,6 @@ if (url) {
   describeQueueDriver(
     `SQS at ${url}`,
     ({ leaseMs }) => makeSqsProvider({ url, clock: systemClock, logger: silentLogger, leaseMs }),
-    { network: true, uncountedNack: false, reportsLostLease: false, redeliveryMsMax: 3_000, wakeMsMax: 500 },
+    { network: true, uncountedNack: false, reportsLostLease: false, redeliveryMsMax: 3_000 },
   )
 }

@@ -109,6 +109,8 @@ export function makeLineTask(options: {
         path: job.endpoint,
         body,
         lane: job.lane,
+        tenantId: job.tenantId,
+        deadlineMs: job.deadlineMs,
         limitMs: limits.limitMs(tools.batcher.estimate(task), attemptsBefore),
         signal,
       })

@@ -39,6 +39,8 @@ const ask = (
     path: '/v1/embeddings',
     body: Buffer.from(typeof body === 'string' ? body : JSON.stringify({ model: 'forebay-sim', ...body })),
     lane: 'batch',
+    tenantId: 'acme',
+    deadlineMs: 60_000,
     limitMs: 5_000,
     signal: new AbortController().signal,
     ...fields,

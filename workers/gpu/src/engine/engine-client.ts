@@ -14,6 +14,9 @@ export interface EngineCall {
   /** Sent byte for byte. */
   body: Buffer
   lane: Lane
+  tenantId: string
+  /** When the answer is due (epoch ms). */
+  deadlineMs: number
   /** Longest wait for the first byte. */
   limitMs: number
   /** Its abort cuts the connection, at which an engine frees the seat; the call then rejects with the reason. */

@@ -14,6 +14,11 @@ import { makeStreamRelay } from './stream-relay.ts'
  */
 export type GiveUp = 'cancelled' | 'deadline' | 'drain' | 'engine down' | 'superseded' | 'lost'
 
+/** What a LiveRequest needs of them. */
+export type LiveTools = Omit<WorkerTools, 'workerId' | 'flusher' | 'onFree' | 'dispatcher'> & {
+  readonly dispatcher: Pick<WorkerTools['dispatcher'], 'has' | 'drop' | 'progressed'>
+}
+
 /** How one ended: its result, or undefined when there is nothing to record. */
 export type LiveEnd = Omit<RequestResult, 'bytes'> | undefined
 
@@ -42,7 +47,7 @@ export class LiveRequest implements Task {
   readonly streams: boolean
   readonly job: RequestJob
   readonly #body: Buffer
-  readonly #tools: WorkerTools
+  readonly #tools: LiveTools
   readonly #reply: ReplySender
   readonly #onEnd: (end: LiveEnd) => void
   #giveUp: GiveUp | undefined
@@ -55,7 +60,7 @@ export class LiveRequest implements Task {
   constructor(options: {
     id: string
     job: RequestJob
-    tools: WorkerTools
+    tools: LiveTools
     reply: ReplySender
     onEnd: (end: LiveEnd) => void
   }) {
@@ -101,8 +106,8 @@ export class LiveRequest implements Task {
     this.#startedMs = clock.now()
     this.#admittedMs ??= this.#startedMs
     const limitMs = limits.limitMs(batcher.estimate(this), attemptsBefore)
-    const { endpoint, lane, requestId } = this.job
-    const call = { requestId, path: endpoint, body: this.#body, lane, limitMs, signal }
+    const { deadlineMs, endpoint, lane, requestId, tenantId } = this.job
+    const call = { requestId, path: endpoint, body: this.#body, lane, tenantId, deadlineMs, limitMs, signal }
     try {
       if (!this.job.stream) return this.#whole(await client.call(call))
       const relay = makeStreamRelay({
