@@ -47,10 +47,10 @@ export function addKeysCommands(program: Command, cli: Cli): void {
     const found = await api().list<Key>('/admin/keys', { query: { tenant } })
     out.data(found, () =>
       table(
-        ['ID', 'ENDS IN', 'ROLE', 'PROJECT', 'STATE', 'CREATED', 'LAST USED', 'NAME'],
+        ['ID', 'ENDS IN', 'ROLE', 'STATE', 'CREATED', 'LAST USED', 'PROJECT', 'NAME'],
         found.map((key) => [
-          ...[key.id, key.hint, key.role, key.project, key.revoked_at ? 'revoked' : 'active'],
-          ...[time(key.created_at), time(key.last_used_at), key.name],
+          ...[key.id, key.hint, key.role, key.revoked_at ? 'revoked' : 'active', time(key.created_at)],
+          ...[time(key.last_used_at), key.project, key.name],
         ]),
       ),
     )
