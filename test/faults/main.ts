@@ -1,11 +1,17 @@
 import { parseArgs } from 'node:util'
 import { makeLogger } from '@forebay/kernel'
+import { ledgerSuite } from './ledger/main.ts'
 import { type FaultReport, type Form, runFaults } from './run-faults.ts'
 
 const help = `npm run faults -- [--kills N] [--seed S] [--form standalone|cluster|both] [--json]
+npm run faults -- --suite ledger [--deliveries N] [--planted all|NAME] [--seed S] [--json]
 
 Kills processes (Redis included) with SIGKILL at random moments while batches run, then checks that every line came
 back exactly once and every token was charged once. With the form "both" half of the kills go to each.
+
+The suite ledger delivers result events one to five times in random order to replicas of the results service, kills
+them after a commit and stops them past their lease, and compares ledger and counters with what was sent. With
+--planted it runs a copy of the service with a bug in it, for each, and tells whether the bug was caught.
 `
 
 const { values } = parseArgs({
@@ -13,6 +19,9 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '20' },
     seed: { type: 'string', default: '1' },
     form: { type: 'string', default: 'both' },
+    suite: { type: 'string', default: 'kills' },
+    deliveries: { type: 'string', default: '100000' },
+    planted: { type: 'string' },
     json: { type: 'boolean' },
     help: { type: 'boolean' },
   },
@@ -24,7 +33,9 @@ if (
   !Number.isInteger(kills) ||
   kills < 0 ||
   !Number.isInteger(seed) ||
-  !['standalone', 'cluster', 'both'].includes(values.form)
+  !['standalone', 'cluster', 'both'].includes(values.form) ||
+  !['kills', 'ledger'].includes(values.suite) ||
+  !/^[1-9]\d{0,7}$/.test(values.deliveries)
 ) {
   process.stderr.write(help)
   process.exit(values.help ? 0 : 2)
@@ -35,6 +46,12 @@ const logger = makeLogger({
   level: process.env['FOREBAY_LOG_LEVEL'] === 'debug' ? 'debug' : 'fatal',
 })
 const say = (text: string) => void process.stderr.write(text)
+if (values.suite === 'ledger') {
+  const deliveries = Number(values.deliveries)
+  const { good, result } = await ledgerSuite({ deliveries, seed, planted: values.planted, logger, say })
+  process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : `${JSON.stringify(result, null, 2)}\n`)
+  process.exit(good ? 0 : 1)
+}
 const forms: [Form, number][] =
   values.form === 'both'
     ? [
