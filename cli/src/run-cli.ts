@@ -11,6 +11,7 @@ import { addFilesCommands } from './commands/files.ts'
 import { addKeysCommands } from './commands/keys.ts'
 import { addLedgerCommands } from './commands/ledger.ts'
 import { addModelsCommand } from './commands/models.ts'
+import { addPlanCommand } from './commands/plan.ts'
 import { addPoolsCommands } from './commands/pools.ts'
 import { addScalingCommand } from './commands/scaling.ts'
 import { addSetupCommands } from './commands/setup.ts'
@@ -87,6 +88,7 @@ function makeProgram(cli: Cli): Command {
   addCacheCommands(program, cli)
   addAuditCommands(program, cli)
   addSimulateCommand(program, cli)
+  addPlanCommand(program, cli)
   addSetupCommands(program, cli)
   return program
 }

@@ -1,0 +1,11 @@
+export { type Catalogue, findGpu, findModel, type GpuSpec, loadCatalogue, type ModelShape } from './catalogue.ts'
+export { type EngineMemory, engineMemory } from './engine-memory.ts'
+export { type CapacityOption, type CapacityPlan, type CapacityQuestion, planCapacity } from './plan-capacity.ts'
+export { bytesPerParam, type Precision, parsePrecision } from './precision.ts'
+export {
+  calculateMemory,
+  calculateMonthlyCost,
+  calculateMonthlyLlmCost,
+  estimateGpus,
+  recommendStrategy,
+} from './source-formulas.ts'
