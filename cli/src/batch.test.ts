@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { eventually, tempDir } from '@forebay/test-support'
 import { afterEach, describe, expect, it } from 'vitest'
 import { batchObject, fileObject, json, refusal, startApiServer } from './testing/api-server.ts'
-import { runBin, startBin } from './testing/run-bin.ts'
+import { runCommand, startBin } from './testing/run-command.ts'
 
 const line = (url: string) => `${JSON.stringify({ custom_id: 'a', method: 'POST', url, body: {} })}\n`
 
@@ -28,7 +28,7 @@ describe('forebay batch', () => {
       'POST /v1/batches': json(batchObject({ endpoint: '/v1/embeddings' })),
     })
     const text = line('/v1/embeddings') + randomBytes(1_500_000).toString('base64')
-    const run = await runBin(
+    const run = await runCommand(
       ['batch', 'submit', 'in.jsonl', '--window', '2h', '--metadata', 'team=search', '--metadata', 'eq=a=b'],
       { url: `${server.url}/v1/`, cwd: join(inputFile(text), '..') },
     )
@@ -62,7 +62,7 @@ describe('forebay batch', () => {
       }),
       'DELETE /v1/files/file-in': json({ id: 'file-in', deleted: true }),
     })
-    const run = await runBin(['batch', 'submit', inputFile()], { url: server.url })
+    const run = await runCommand(['batch', 'submit', inputFile()], { url: server.url })
     expect(run.code).toBe(1)
     expect(run.stderr).toContain('error: No such window. (invalid_value, param completion_window)\n')
     expect(server.to('DELETE /v1/files/file-in')).toHaveLength(1)
@@ -73,7 +73,7 @@ describe('forebay batch', () => {
       'POST /v1/files': json(fileObject()),
       'POST /v1/batches': (_call, nth) => (nth === 1 ? { status: 0, hangUp: true } : json(batchObject())),
     })
-    expect((await runBin(['batch', 'submit', inputFile()], { url: server.url })).code).toBe(0)
+    expect((await runCommand(['batch', 'submit', inputFile()], { url: server.url })).code).toBe(0)
     const keys = server.to('POST /v1/batches').map((call) => call.headers['idempotency-key'])
     expect(keys).toHaveLength(2)
     expect(new Set(keys).size).toBe(1)
@@ -108,7 +108,7 @@ describe('forebay batch', () => {
       'POST /v1/batches': json(batchObject()),
       'GET /v1/batches/batch_1': (_call, nth) => json(nth === 1 ? running : batchObject({ status, ...fields })),
     })
-    const run = await runBin(['batch', 'submit', inputFile(), '--wait'], { url: server.url })
+    const run = await runCommand(['batch', 'submit', inputFile(), '--wait'], { url: server.url })
     expect(run).toMatchObject({ code, stdout: 'batch_1\n', stderr: expect.stringContaining(said) })
     expect(run.stderr).toContain('batch_1 1/4 in_progress')
   })
@@ -123,7 +123,7 @@ describe('forebay batch', () => {
             ? refusal(503, { message: 'Away.', code: 'unavailable' })
             : json(done),
     })
-    const run = await runBin(['batch', 'watch', 'batch_1', '--json'], { url: server.url })
+    const run = await runCommand(['batch', 'watch', 'batch_1', '--json'], { url: server.url })
     expect(run).toMatchObject({ code: 0, stderr: '' })
     expect(JSON.parse(run.stdout)).toEqual(done)
   })
@@ -150,8 +150,8 @@ describe('forebay batch', () => {
           : json({ data: page(0, 100), has_more: true }),
     })
     const [listed, shown] = await Promise.all([
-      runBin(['batch', 'list', '--limit', '130', '--json'], { url: server.url }),
-      runBin(['--url', server.url, 'batch', 'list', '--limit', '100']),
+      runCommand(['batch', 'list', '--limit', '130', '--json'], { url: server.url }),
+      runCommand(['--url', server.url, 'batch', 'list', '--limit', '100']),
     ])
     expect(JSON.parse(listed.stdout).map((batch: { id: string }) => batch.id)).toEqual(
       Array.from({ length: 130 }, (_, i) => `batch_${i}`),
@@ -161,7 +161,7 @@ describe('forebay batch', () => {
 
   it('cancels and shows what became of it', async () => {
     const server = await serve({ 'POST /v1/batches/batch_1/cancel': json(batchObject({ status: 'cancelling' })) })
-    const run = await runBin(['batch', 'cancel', 'batch_1'], { url: server.url })
+    const run = await runCommand(['batch', 'cancel', 'batch_1'], { url: server.url })
     expect(run).toMatchObject({ code: 0, stderr: expect.stringContaining('batch_1 is being cancelled.') })
     expect(run.stdout).toMatch(/^status +cancelling$/m)
   })
@@ -173,12 +173,15 @@ describe('forebay batch', () => {
       'GET /v1/files/file-o/content': (_call, nth) => ({ status: 200, body: content, hangUp: nth > 2 }),
     })
     const folder = tempDir()
-    const piped = await runBin(['batch', 'results', 'batch_1'], { url: server.url })
+    const piped = await runCommand(['batch', 'results', 'batch_1'], { url: server.url })
     expect(piped).toMatchObject({ code: 0, stdout: content, stderr: '' })
-    const saved = await runBin(['batch', 'results', 'batch_1', '-o', 'out.jsonl'], { url: server.url, cwd: folder })
+    const saved = await runCommand(['batch', 'results', 'batch_1', '-o', 'out.jsonl'], { url: server.url, cwd: folder })
     expect(saved).toMatchObject({ code: 0, stdout: '', stderr: expect.stringContaining('to out.jsonl') })
     expect(readFileSync(join(folder, 'out.jsonl'), 'utf8')).toBe(content)
-    const broken = await runBin(['batch', 'results', 'batch_1', '-o', 'bad.jsonl'], { url: server.url, cwd: folder })
+    const broken = await runCommand(['batch', 'results', 'batch_1', '-o', 'bad.jsonl'], {
+      url: server.url,
+      cwd: folder,
+    })
     expect(broken.code).toBe(7)
     expect(readdirSync(folder)).toEqual(['out.jsonl'])
   })
@@ -189,8 +192,8 @@ describe('forebay batch', () => {
       'GET /v1/batches/batch_2': json(batchObject({ id: 'batch_2', status: 'completed' })),
     })
     const [early, none] = await Promise.all([
-      runBin(['batch', 'results', 'batch_1'], { url: server.url }),
-      runBin(['batch', 'results', 'batch_2'], { url: server.url }),
+      runCommand(['batch', 'results', 'batch_1'], { url: server.url }),
+      runCommand(['batch', 'results', 'batch_2'], { url: server.url }),
     ])
     expect(early).toMatchObject({ code: 1, stderr: expect.stringContaining('forebay batch watch batch_1') })
     expect(none).toMatchObject({ code: 0, stdout: '', stderr: expect.stringContaining('has no results') })

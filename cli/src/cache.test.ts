@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished } from 'vitest'
 import { json, startApiServer } from './testing/api-server.ts'
-import { runBin } from './testing/run-bin.ts'
+import { runCommand } from './testing/run-command.ts'
 
 it('flushes cached answers of what is named, and switches a tenant’s cache', async () => {
   const flushed = { object: 'cache.flush', tenant: 'acme', model: null }
@@ -12,8 +12,8 @@ it('flushes cached answers of what is named, and switches a tenant’s cache', a
   onTestFinished(() => server.stop())
   const { url } = server
   const [flush, set] = await Promise.all([
-    runBin(['cache', 'flush', '--tenant', 'acme', '--json'], { url }),
-    runBin(['cache', 'set', 'acme', '--exact', 'off', '--semantic', 'on'], { url }),
+    runCommand(['cache', 'flush', '--tenant', 'acme', '--json'], { url }),
+    runCommand(['cache', 'set', 'acme', '--exact', 'off', '--semantic', 'on'], { url }),
   ])
   expect([flush.code, JSON.parse(flush.stdout)]).toEqual([0, flushed])
   expect(set).toMatchObject({ code: 0, stdout: 'acme: exact cache off, semantic cache on\n' })

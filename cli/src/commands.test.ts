@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { tempDir, testDatabase } from '@forebay/test-support'
 import { afterEach, describe, expect, it } from 'vitest'
 import { batchObject, fileObject, json, refusal, startApiServer } from './testing/api-server.ts'
-import { runBin } from './testing/run-bin.ts'
+import { runCommand, startBin } from './testing/run-command.ts'
 
 describe('forebay', () => {
   const servers: Awaited<ReturnType<typeof startApiServer>>[] = []
@@ -34,7 +34,7 @@ describe('forebay', () => {
     ['a connection that is cut', { status: 0, hangUp: true }, 7, 3],
   ])('ends for %s as it says, one line on stderr', async (_what, answer, code, tries) => {
     const server = await serve({ 'GET /v1/files/file-1': answer })
-    const run = await runBin(['files', 'get', 'file-1'], { url: server.url })
+    const run = await runCommand(['files', 'get', 'file-1'], { url: server.url })
     expect(run).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(/^error: [^\n]+\n$/) })
     expect(server.calls).toHaveLength(tries)
   })
@@ -42,7 +42,7 @@ describe('forebay', () => {
   it('puts an error as a JSON line on stderr with --json', async () => {
     const error = { message: 'None.', code: 'not_found', param: 'id' }
     const server = await serve({ 'GET /v1/files/file-1': refusal(404, error) })
-    const run = await runBin(['files', 'get', 'file-1', '--json'], { url: server.url })
+    const run = await runCommand(['files', 'get', 'file-1', '--json'], { url: server.url })
     expect(run).toMatchObject({ code: 1, stdout: '' })
     expect(JSON.parse(run.stderr)).toEqual({ error })
   })
@@ -51,12 +51,12 @@ describe('forebay', () => {
     const server = await serve({})
     const { url } = server
     const runs = await Promise.all([
-      runBin(['nonsense'], { url }),
-      runBin(['batch', 'get'], { url }),
-      runBin(['batch', 'list', '--limit', '0'], { url }),
-      runBin(['batch', 'submit', 'no-such-file.jsonl'], { url }),
-      runBin(['docs', 'submit', '.', '--model', 'm', '--prompt', 'no place'], { url }),
-      runBin(['models'], { url, env: { FOREBAY_URL: 'ftp://x', FOREBAY_NO_SETTING: '1' } }),
+      runCommand(['nonsense'], { url }),
+      runCommand(['batch', 'get'], { url }),
+      runCommand(['batch', 'list', '--limit', '0'], { url }),
+      runCommand(['batch', 'submit', 'no-such-file.jsonl'], { url }),
+      runCommand(['docs', 'submit', '.', '--model', 'm', '--prompt', 'no place'], { url }),
+      runCommand(['models'], { url, env: { FOREBAY_URL: 'ftp://x', FOREBAY_NO_SETTING: '1' } }),
     ])
     expect(runs.map((run) => run.code)).toEqual([2, 2, 2, 2, 2, 2])
     expect(runs[5]?.stderr).toMatch(/FOREBAY_URL must.*FOREBAY_NO_SETTING is not a setting/)
@@ -64,7 +64,7 @@ describe('forebay', () => {
   })
 
   it('ends with 5 when no key is set', async () => {
-    expect(await runBin(['models'], { env: { FOREBAY_API_KEY: '' } })).toMatchObject({
+    expect(await runCommand(['models'], { env: { FOREBAY_API_KEY: '' } })).toMatchObject({
       code: 5,
       stderr: expect.stringContaining('FOREBAY_API_KEY'),
     })
@@ -72,7 +72,7 @@ describe('forebay', () => {
 
   it('says what it met when the server is no Forebay', async () => {
     const server = await serve({ 'GET /v1/models': { status: 200, body: '<html>' } })
-    expect(await runBin(['models'], { url: server.url })).toMatchObject({
+    expect(await runCommand(['models'], { url: server.url })).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('not the Forebay API'),
     })
@@ -92,7 +92,7 @@ describe('forebay', () => {
     write('docs/node_modules/x.md', 'no')
     write('docs/blank.txt', ' \n')
     write('docs/binary.txt', Buffer.from([0xff, 0xfe, 0x41, 0]))
-    const run = await runBin(
+    const run = await runCommand(
       [
         'docs',
         'submit',
@@ -147,7 +147,7 @@ describe('forebay', () => {
     const server = await serve({ 'POST /v1/files': json(fileObject()), 'POST /v1/batches': json(batchObject()) })
     const cwd = tempDir()
     writeFileSync(join(cwd, 'a.md'), 'abc😀def')
-    const run = await runBin(
+    const run = await runCommand(
       ['docs', 'submit', '*.md', '--model', 'm', '--prompt', '{{text}}', '--max-chars', '4', '--json'],
       { url: server.url, cwd },
     )
@@ -157,7 +157,7 @@ describe('forebay', () => {
   })
 
   it('handles files, keys, webhooks, models and usage', async () => {
-    const key = { id: 'key_1', name: 'ci', role: 'user', hint: 'wxyz', created_at: 1_700_000_000 }
+    const key = { id: 'key_1', name: 'ci', role: 'user', project: 'research', hint: 'wxyz', created_at: 1_700_000_000 }
     const hook = { id: 'we_1', url: 'https://x.test/', events: [], created_at: 1_700_000_000 }
     const server = await serve({
       'GET /v1/files': json({ data: [fileObject({ filename: 'a\u001b[31m.jsonl' })], has_more: false }),
@@ -184,7 +184,7 @@ describe('forebay', () => {
       }),
     })
     const { url } = server
-    const run = async (...args: string[]) => (await runBin(args, { url })).stdout
+    const run = async (...args: string[]) => (await runCommand(args, { url })).stdout
     const [files, deleted, created, keys, hooked, hooks, models, usage] = await Promise.all([
       run('files', 'list'),
       run('files', 'delete', 'file-in', '--json'),
@@ -203,7 +203,7 @@ describe('forebay', () => {
       role: 'admin',
       tenant: 'acme',
     })
-    expect(keys).toMatch(/key_1 +wxyz +user +revoked/)
+    expect(keys).toMatch(/key_1 +wxyz +user +research +revoked/)
     expect(hooked).toBe('whsec_x\n')
     expect(JSON.parse(server.to('POST /v1/webhooks')[0]?.body ?? '').events).toEqual([
       'batch.completed',
@@ -216,7 +216,7 @@ describe('forebay', () => {
   })
 
   it('shows every setting and where it is from, with secrets masked', async () => {
-    const run = await runBin(['config', '--json'], { env: { DATABASE_URL: 'postgres://me:hunter2@db/x' } })
+    const run = await runCommand(['config', '--json'], { env: { DATABASE_URL: 'postgres://me:hunter2@db/x' } })
     const rows: { setting: string; source: string }[] = JSON.parse(run.stdout)
     expect(rows.find((row) => row.setting === 'DATABASE_URL')?.source).toBe('environment')
     expect(run.stdout).not.toMatch(/hunter2|0123456789/)
@@ -225,11 +225,11 @@ describe('forebay', () => {
   it('migrates an empty database, and says so when there is nothing to do', async () => {
     const database = await testDatabase({ migrated: false })
     try {
-      const first = await runBin(['migrate'], { env: { DATABASE_URL: database.url } })
+      const first = await runCommand(['migrate'], { env: { DATABASE_URL: database.url } })
       expect(first).toMatchObject({ code: 0, stdout: expect.stringContaining('0001_core.sql') })
-      const second = await runBin(['migrate', '--json'], { env: { DATABASE_URL: database.url } })
+      const second = await runCommand(['migrate', '--json'], { env: { DATABASE_URL: database.url } })
       expect(second).toMatchObject({ code: 0, stdout: '[]\n' })
-      expect((await runBin(['migrate'])).code).toBe(2)
+      expect((await runCommand(['migrate'])).code).toBe(2)
     } finally {
       await database.drop()
     }
@@ -238,6 +238,9 @@ describe('forebay', () => {
   it('runs in a folder whose tsconfig.json is broken', async () => {
     const cwd = tempDir()
     writeFileSync(join(cwd, 'tsconfig.json'), '{ nonsense')
-    expect(await runBin(['--help'], { cwd })).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Examples:/) })
+    expect(await startBin(['--help'], { cwd }).done).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^Examples:/),
+    })
   })
 })

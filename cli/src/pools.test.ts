@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { tempDir } from '@forebay/test-support'
 import { expect, it, onTestFinished } from 'vitest'
 import { json, startApiServer } from './testing/api-server.ts'
-import { runBin } from './testing/run-bin.ts'
+import { runCommand } from './testing/run-command.ts'
 
 it('lists pools with their queues, and drains them', async () => {
   const depth = { waiting: 3, in_flight: 1, dead: 0 }
@@ -19,8 +19,8 @@ it('lists pools with their queues, and drains them', async () => {
   })
   onTestFinished(() => server.stop())
   const [listed, drained] = await Promise.all([
-    runBin(['pools'], { url: server.url }),
-    runBin(['pools', 'drain', 'eu-a'], { url: server.url }),
+    runCommand(['pools'], { url: server.url }),
+    runCommand(['pools', 'drain', 'eu-a'], { url: server.url }),
   ])
   expect(listed.stdout).toMatch(/\neu-a +up +2 +9 +8 +1,234 +eu-central-1 +eu,de +llama\nus-a +unreachable +2 +- /)
   expect(listed.stderr).toContain('us-a: Redis is gone.')
@@ -31,10 +31,10 @@ it('checks a configuration file without a gateway, and prints its schema', async
   const cwd = tempDir()
   const file = join(cwd, 'forebay.config.yaml')
   writeFileSync(file, `pools:\n  - name: eu-a\n    queue: redis://eu:6379\n`)
-  expect(await runBin(['pools', 'check'], { cwd })).toMatchObject({ code: 0, stdout: 'eu-a\n' })
+  expect(await runCommand(['pools', 'check'], { cwd })).toMatchObject({ code: 0, stdout: 'eu-a\n' })
   writeFileSync(file, 'pools:\n  - name: EU\n    queue: x://y\n')
-  const bad = await runBin(['pools', 'check'], { cwd })
+  const bad = await runCommand(['pools', 'check'], { cwd })
   expect([bad.code, bad.stderr]).toEqual([2, expect.stringMatching(/2 faults.*line 2: pools\[0\]\.name.*line 3: /s)])
-  const schema = await runBin(['pools', 'schema'], { cwd })
+  const schema = await runCommand(['pools', 'schema'], { cwd })
   expect(JSON.parse(schema.stdout)).toMatchObject({ required: ['pools'] })
 })
