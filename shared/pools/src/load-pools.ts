@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Config } from '@forebay/config'
 import { ForebayError } from '@forebay/kernel'
-import { faultOfQueueUrl, parsePools } from './parse-pools.ts'
+import { faultOfQueueUrl, parsePoolsFile } from './parse-pools.ts'
 import type { PoolSet, PoolSpec } from './pool-spec.ts'
 
 const usualFile = 'forebay.config.yaml'
@@ -23,7 +23,7 @@ export async function loadPools(options: {
   const { config, env } = options
   const file = config.configFile ?? usualFile
   const text = await readText(resolve(options.cwd ?? '.', file))
-  if (text !== undefined) return { file, pools: parsePools({ text, file, env, only: options.only }) }
+  if (text !== undefined) return { file, ...parsePoolsFile({ text, file, env, only: options.only }) }
   if (config.configFile !== undefined) {
     throw new ForebayError('config_invalid', `FOREBAY_CONFIG names ${file}, which is not there or cannot be read.`)
   }
@@ -40,7 +40,8 @@ function poolOfEnvironment(name: string, queueUrl: string): PoolSpec {
   const unsaid = { cloud: undefined, region: undefined, models: undefined, quantization: undefined }
   const numbers = { costPerGpuHour: undefined, gpus: undefined, minReplicas: 0, maxReplicas: undefined }
   const guesses = { spot: false, coldStartSeconds: undefined, tokensPerSecond: undefined }
-  return { name, queueUrl, blobUrl: undefined, ...unsaid, ...numbers, ...guesses, residency: [] }
+  const rank = { tier: 1, managed: false, spendCapPerDay: undefined }
+  return { name, queueUrl, blobUrl: undefined, ...unsaid, ...numbers, ...guesses, ...rank, residency: [] }
 }
 
 async function readText(path: string): Promise<string | undefined> {

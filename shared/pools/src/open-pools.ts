@@ -4,7 +4,7 @@ import type { QueueProvider } from '@forebay/queue-port'
 import { openQueues } from '@forebay/queue-select'
 import { CircuitBreaker, isBrokerFault, isStoreFault, type Trouble } from './circuit-breaker.ts'
 import { guardBlobs, guardQueues } from './guard.ts'
-import type { PoolSet, PoolSpec } from './pool-spec.ts'
+import { type PoolSet, type PoolSpec, type RoutingSpec, routingUsual } from './pool-spec.ts'
 
 const openMs = 15_000
 
@@ -12,6 +12,8 @@ const openMs = 15_000
 export interface Pools {
   /** As configured, in the file's order. */
   list(): readonly PoolSpec[]
+  /** How one of them is chosen. */
+  readonly routing: RoutingSpec
   /** Undefined for a pool that is not configured. */
   spec(name: string): PoolSpec | undefined
   /** True when the pool may be used: configured, or any name when there is no file. */
@@ -107,6 +109,7 @@ export function openPools(options: {
 
   return {
     list: () => set.pools,
+    routing: set.routing ?? routingUsual,
     spec: (name) => pools.get(name)?.spec,
     knows: (name) => set.file === undefined || pools.has(name),
     queues: async (name) => queues(find(name)),

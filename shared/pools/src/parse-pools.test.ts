@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { loadPools } from './load-pools.ts'
-import { parsePools } from './parse-pools.ts'
+import { parsePools, parsePoolsFile } from './parse-pools.ts'
 import { poolsFileJsonSchema } from './pools-file.ts'
 
 const parse = (text: string, env = {}) => parsePools({ text, file: 'pools.yaml', env })
@@ -40,10 +40,35 @@ pools:
     expect(eu).toEqual({
       ...{ name: 'eu-a', cloud: 'aws', region: 'eu-central-1', models: ['llama'], quantization: 'fp8' },
       ...{ queueUrl: 'redis://:secret@eu:6379', blobUrl: 's3://bucket/eu', costPerGpuHour: 2.5, gpus: 4 },
-      ...{ residency: ['eu'], minReplicas: 1, maxReplicas: 8 },
       ...{ spot: true, coldStartSeconds: 90, tokensPerSecond: 7000 },
+      ...{ residency: ['eu'], minReplicas: 1, maxReplicas: 8, tier: 1, managed: false, spendCapPerDay: undefined },
     })
     expect(local).toMatchObject({ blobUrl: undefined, models: undefined, residency: [], minReplicas: 0, spot: false })
+  })
+
+  it('says how a pool is chosen; what it does not say is as usual', () => {
+    const routing = (more: string) =>
+      parsePoolsFile({ text: `pools: [{ name: a, queue: 'memory:' }]\n${more}`, file: 'f', env: {} }).routing
+    const weights = { latency: 0.4, cost: 0.3, load: 0.2, proximity: 0.1 }
+    expect(routing('')).toEqual({ weights, home: { cloud: undefined, region: undefined } })
+    expect(routing('routing: { weights: { cost: 1 }, home: { region: eu-1 } }')).toEqual({
+      weights: { ...weights, cost: 1 },
+      home: { cloud: undefined, region: 'eu-1' },
+    })
+    const none = '{ latency: 0, cost: 0, load: 0, proximity: 0 }'
+    expect(() => routing(`routing: { weights: ${none} }`)).toThrow('line 2: routing.weights must not all be 0')
+    expect(() => routing('routing: { weights: { cost: -1, speed: 2 } }')).toThrow(
+      /weights.cost must not be negative\n.*weights.speed is no setting of routing/,
+    )
+  })
+
+  it('with a managed pool says what may be spent there', () => {
+    expect(messageOf("pools: [{ name: a, queue: 'memory:', managed: true }]")).toContain(
+      'pools[0].managed is true and spendCapPerDay not given',
+    )
+    expect(messageOf("pools: [{ name: a, queue: 'memory:', spendCapPerDay: 5 }]")).toContain(
+      'pools[0].spendCapPerDay is given and managed is not true',
+    )
   })
 
   it('is refused with every fault at once, each with its line', () => {

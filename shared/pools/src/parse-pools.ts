@@ -3,8 +3,8 @@ import { ForebayError } from '@forebay/kernel'
 import { checkQueueUrl } from '@forebay/queue-select'
 import { isMap, isNode, isPair, isScalar, LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
-import type { PoolSpec } from './pool-spec.ts'
-import { poolSchema, poolsFileSchema } from './pools-file.ts'
+import { type PoolSpec, type RoutingSpec, routingUsual } from './pool-spec.ts'
+import { poolSchema, poolsFileSchema, routingSchema } from './pools-file.ts'
 
 type Path = readonly PropertyKey[]
 
@@ -17,14 +17,21 @@ interface Fault {
  * Reads the pools of a configuration file's text. `${NAME}` in a value stands for an environment variable, so that the
  * file need hold no password. Throws one `config_invalid` that names every fault with its line.
  */
-export function parsePools(options: {
+export function parsePools(options: FileText): PoolSpec[] {
+  return parsePoolsFile(options).pools
+}
+
+interface FileText {
   text: string
   /** The file's name, for messages. */
   file: string
   env: Readonly<Record<string, string | undefined>>
   /** Read for this pool's workers alone: the others' faults, as a password that is not set here, are left to others. */
   only?: string | undefined
-}): PoolSpec[] {
+}
+
+/** The same, and what the file says of routing. */
+export function parsePoolsFile(options: FileText): { pools: PoolSpec[]; routing: RoutingSpec } {
   const lines = new LineCounter()
   const document = parseDocument(options.text, { lineCounter: lines })
   const syntax = document.errors.map((err) => ({
@@ -42,7 +49,10 @@ export function parsePools(options: {
       faults.push(
         key === undefined
           ? { path: issue.path, message: issue.message }
-          : { path: [...issue.path, key], message: 'is no setting of a pool' },
+          : {
+              path: [...issue.path, key],
+              message: issue.path[0] === 'routing' ? 'is no setting of routing' : 'is no setting of a pool',
+            },
       )
     }
   }
@@ -57,7 +67,7 @@ export function parsePools(options: {
     )
   }
   const pools = parsed.data?.pools ?? z.array(poolSchema).parse(listOf(value).filter((_, i) => !others.has(i)))
-  return pools.map(
+  const named = pools.map(
     ({
       queue,
       blobs,
@@ -70,14 +80,20 @@ export function parsePools(options: {
       maxReplicas,
       coldStartSeconds,
       tokensPerSecond,
+      spendCapPerDay,
       ...rest
     }) => ({
       ...rest,
       queueUrl: queue,
       blobUrl: blobs,
       ...{ cloud, region, models, quantization, costPerGpuHour, gpus, maxReplicas, coldStartSeconds, tokensPerSecond },
+      spendCapPerDay,
     }),
   )
+  const routing = parsed.data?.routing ?? routingSchema.optional().parse(field(value, 'routing'))
+  if (!routing) return { pools: named, routing: routingUsual }
+  const { cloud, region } = routing.home
+  return { pools: named, routing: { weights: routing.weights, home: { cloud, region } } }
 }
 
 /** What is wrong with a queue URL, to follow the name of its setting; undefined when a driver would take it. */
@@ -92,11 +108,7 @@ export function faultOfQueueUrl(url: string): string | undefined {
 }
 
 /** The value with `${NAME}` in its texts replaced; a name that is not set is a fault. */
-function fillIn(
-  value: unknown,
-  to: { env: Parameters<typeof parsePools>[0]['env']; faults: Fault[] },
-  path: Path,
-): unknown {
+function fillIn(value: unknown, to: { env: FileText['env']; faults: Fault[] }, path: Path): unknown {
   if (Array.isArray(value)) return value.map((item, i) => fillIn(item, to, [...path, i]))
   if (typeof value === 'object' && value !== null) {
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, fillIn(item, to, [...path, key])]))
@@ -133,6 +145,13 @@ function contradictions(value: unknown): Fault[] {
     else if (name !== undefined) seen.set(name, i)
     if (typeof min === 'number' && typeof max === 'number' && min > max) {
       at('minReplicas', `is ${min} and maxReplicas ${max}: the least must not be more than the most`)
+    }
+    const [managed, cap] = [field(pool, 'managed'), field(pool, 'spendCapPerDay')]
+    if (managed === true && cap === undefined) {
+      at('managed', 'is true and spendCapPerDay not given: say what may be spent there a day')
+    }
+    if (managed !== true && cap !== undefined) {
+      at('spendCapPerDay', 'is given and managed is not true: only managed pools have a cap')
     }
     for (const [key, faultOf] of [
       ['queue', faultOfQueueUrl],

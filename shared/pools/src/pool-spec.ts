@@ -1,3 +1,5 @@
+import { type Weights, weightsUsual } from '@forebay/router'
+
 /** One pool as configured: where its queues and blobs are, and what it is. */
 export interface PoolSpec {
   readonly name: string
@@ -22,11 +24,29 @@ export interface PoolSpec {
   readonly coldStartSeconds: number | undefined
   /** What a full worker gets through, as configured. */
   readonly tokensPerSecond: number | undefined
+  /** Pools of a tier are used only when those of every lower one cannot be. */
+  readonly tier: number
+  /** A managed API: used only when no pool of one's own can be. */
+  readonly managed: boolean
+  /** What may be charged for it a day, in the currency of the price book; undefined: no cap. */
+  readonly spendCapPerDay: number | undefined
 }
+
+/** How a pool is chosen among those that may run a request. */
+export interface RoutingSpec {
+  readonly weights: Weights
+  /** Where the gateway and the files are. */
+  readonly home: { readonly cloud: string | undefined; readonly region: string | undefined }
+}
+
+/** The routing when a file says nothing of it. */
+export const routingUsual: RoutingSpec = { weights: weightsUsual, home: { cloud: undefined, region: undefined } }
 
 /** The configured pools. */
 export interface PoolSet {
   readonly pools: readonly PoolSpec[]
   /** The file they were read from; undefined when they are the one pool of the environment, whose queues serve a pool of any name. */
   readonly file: string | undefined
+  /** As usual when not given. */
+  readonly routing?: RoutingSpec
 }

@@ -1,3 +1,4 @@
+import { weightsUsual } from '@forebay/router'
 import { z } from 'zod'
 
 const text = z.string().min(1, 'must not be empty')
@@ -49,13 +50,53 @@ export const poolSchema = z
       .positive('must be more than 0')
       .optional()
       .describe('What a full worker gets through, prompt and output together, until that was measured'),
+    tier: z
+      .number()
+      .int('must be a whole number')
+      .min(1, 'must be at least 1')
+      .default(1)
+      .describe('Pools of a tier are used only when those of every lower one are down (live requests: or full)'),
+    managed: z
+      .boolean()
+      .default(false)
+      .describe('A managed API: used only when every pool of your own is full or down, up to spendCapPerDay'),
+    spendCapPerDay: z
+      .number()
+      .min(0, 'must not be negative')
+      .optional()
+      .describe(
+        'What the ledger may charge for it a day (UTC), in the currency of the price book; managed pools need it',
+      ),
   })
   .describe('A pool: the workers of one model deployment in one cloud and region')
+
+const weight = z.number().min(0, 'must not be negative')
+
+/** How a pool is chosen among those that may run a request. */
+export const routingSchema = z
+  .strictObject({
+    weights: z
+      .strictObject({
+        latency: weight.default(weightsUsual.latency),
+        cost: weight.default(weightsUsual.cost),
+        load: weight.default(weightsUsual.load),
+        proximity: weight.default(weightsUsual.proximity),
+      })
+      .refine((weights) => Object.values(weights).some((value) => value > 0), 'must not all be 0')
+      .default(weightsUsual)
+      .describe('How much each part of the score counts, against the others'),
+    home: z
+      .strictObject({ cloud: text.optional(), region: text.optional() })
+      .default({})
+      .describe('Where the gateway and the files are: pools there are near'),
+  })
+  .describe('How a pool is chosen among those that may run a request')
 
 /** The configuration file. */
 export const poolsFileSchema = z.strictObject({
   $schema: z.string().optional(),
   pools: z.array(poolSchema).min(1, 'must name a pool'),
+  routing: routingSchema.optional(),
 })
 
 /** The file's JSON schema, for editors. */

@@ -29,6 +29,7 @@ export function singlePool(options: {
     minReplicas: 0,
     maxReplicas: undefined,
     ...{ spot: false, coldStartSeconds: undefined, tokensPerSecond: undefined },
+    ...{ tier: 1, managed: false, spendCapPerDay: undefined },
   }
   return openPools({
     set: { file: undefined, pools: [spec] },

@@ -1,0 +1,6 @@
+export { type Candidate, type Spill, type Weights, weightsUsual } from './candidate.ts'
+export { chooseRoute, type RouteDecision } from './choose-route.ts'
+export { narrow } from './narrow.ts'
+export { proximity } from './proximity.ts'
+export { scorePools } from './score-pools.ts'
+export { rankSticky } from './sticky.ts'
