@@ -38,6 +38,12 @@ export function makeGatewayMetrics(registry: Registry) {
       labelNames: ['reason'],
       registers,
     }),
+    routes: new Counter({
+      name: 'forebay_routes_total',
+      help: 'Real-time requests by the pool chosen and what decided: only, score, sticky, failover, overflow, full',
+      labelNames: ['pool', 'reason'],
+      registers,
+    }),
     rateLimited: new Counter({
       name: 'forebay_rate_limited_total',
       help: 'Requests refused by a rate limit, by limit',

@@ -44,13 +44,13 @@ export async function startGateway(options: {
   const { config, clock, logger, registry, db, blobs, pools, bus } = options
   const metrics = makeGatewayMetrics(registry)
   const authenticator = new Authenticator({ db, clock, logger })
-  const models = new ModelDirectory({ db, bus, clock, logger, pools })
+  const models = new ModelDirectory({ db, bus, clock, logger, pools, ownCalls: (pool) => calls.inFlight(pool) })
   const windows = openCountingWindows({
     redisUrl: config.redisUrl,
     logger,
     onError: () => metrics.limiterErrors.inc(),
   })
-  const calls = new LiveCalls({
+  const calls: LiveCalls = new LiveCalls({
     bus,
     pools,
     clock,

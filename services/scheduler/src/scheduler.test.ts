@@ -227,8 +227,11 @@ describe('a lost chunk', () => {
     await kit.start()
     await kit.submit(lines(4))
     const first = await takeOne()
+    const why = async () => (await kit.db.query<{ why: string }>('SELECT route_reason AS why FROM chunks'))[0]?.why
+    expect(await why()).toBe('default: no other window has room.')
     await kit.record(first.job, [1, 2])
     await expectRest(first)
+    expect(await why()).toBe('default: attempt 2, after the one in default (silent).')
   })
 
   test('whose job the broker lost is released again', async () => {

@@ -63,7 +63,8 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   const sends = new PoolSends({ db, clock, logger, metrics, send: toPool, wake: () => release.wake() })
   const book = new PoolBook({ pools, models, depths, clock, heldBack: (pool) => sends.heldBack(pool) })
   const staged = (pool: string) => !pools.sharesFileStore(pool)
-  const rounds = new ReleaseRounds({ db, logger, metrics, watch, models, pools: book, sends, staged })
+  const { weights } = pools.routing
+  const rounds = new ReleaseRounds({ db, logger, metrics, watch, models, pools: book, sends, staged, weights })
   const drained = () => book.drained
   const takeBack = new TakeBack({ db, pools, clock, logger, leaseMs: config.queueLeaseMs, drained })
   const closer = new BatchCloser({ db, blobs, pools, bus, logger, cancelGraceMs: config.cancelGraceMs })

@@ -111,6 +111,13 @@ export class LiveCalls implements Running {
     return call
   }
 
+  /** How many calls under way are at a pool. */
+  inFlight(pool: string): number {
+    let count = 0
+    for (const call of this.#calls.values()) if (call.pool === pool) count++
+    return count
+  }
+
   /** Forgets a call; one that is not over is cancelled. */
   close(call: LiveCall): void {
     // Most are over, and an error with its stack is not made for nothing.

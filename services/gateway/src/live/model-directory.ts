@@ -1,8 +1,12 @@
 import type { Announcement } from '@forebay/contracts'
 import { type Clock, describeError, ForebayError, type Logger, type Running } from '@forebay/kernel'
+import { spentToday } from '@forebay/ledger'
 import type { Pools } from '@forebay/pools'
 import type { ReplyBus } from '@forebay/reply-bus'
+import { chooseRoute, type RouteDecision } from '@forebay/router'
 import type { Database, Row } from '@forebay/store'
+import { LatencyBook } from './latency-book.ts'
+import { liveCandidate } from './live-candidate.ts'
 
 /** A model that some pool serves or served. */
 export interface KnownModel {
@@ -30,7 +34,13 @@ export interface PoolWish {
   residency: string | null
   /** Pools that failed it. */
   tried?: ReadonlySet<string>
+  /** What requests with the same prefix share. */
+  stickyKey?: string | undefined
+  stream?: boolean
 }
+
+/** Where a request goes, and why. */
+export type PoolChoice = Omit<RouteDecision<unknown>, 'pool'> & { pool: string }
 
 /** Which pool serves which model: the tables, read every 2 s, and what the workers announce. */
 export class ModelDirectory implements Running {
@@ -43,12 +53,25 @@ export class ModelDirectory implements Running {
   readonly #poolHeardMs = new Map<string, number>()
   #rows: readonly ModelRow[] = []
   #drainedAt: ReadonlyMap<string, Date> = new Map()
+  #spentNano: ReadonlyMap<string, number> = new Map()
+  readonly #ownCalls: (pool: string) => number
+  /** How long pools take to begin their answers. */
+  readonly latencies = new LatencyBook()
   #readMs = Number.NEGATIVE_INFINITY
   #reading: Promise<void> | undefined
   #stopListening: (() => Promise<void>) | undefined
   #stopReading: (() => void) | undefined
 
-  constructor(options: { db: Database; bus: ReplyBus; clock: Clock; logger: Logger; pools: Pools }) {
+  constructor(options: {
+    db: Database
+    bus: ReplyBus
+    clock: Clock
+    logger: Logger
+    pools: Pools
+    /** This gateway's calls under way in a pool. */
+    ownCalls: (pool: string) => number
+  }) {
+    this.#ownCalls = options.ownCalls
     this.#db = options.db
     this.#bus = options.bus
     this.#clock = options.clock
@@ -71,10 +94,11 @@ export class ModelDirectory implements Running {
   }
 
   /**
-   * The pool to send a request to: of those that are open the least loaded with a live worker, else the last seen. Throws
-   * `model_not_found` when no pool may ever run it, `unavailable` when none can just now.
+   * The pool to send a request to: the router's choice among those with a live worker, else among those that were seen to
+   * serve the model or are configured to. Throws `model_not_found` when no pool may ever run it, `unavailable` when none
+   * can just now.
    */
-  async poolFor(wish: PoolWish): Promise<string> {
+  async poolFor(wish: PoolWish): Promise<PoolChoice> {
     const live = this.livePoolFor(wish)
     if (live !== undefined) return live
     await this.#refresh()
@@ -84,10 +108,10 @@ export class ModelDirectory implements Running {
     const allowed = [...new Set([...seen, ...declared.map((pool) => pool.name)])].filter((pool) =>
       this.#may(pool, wish),
     )
-    const open = allowed.find((pool) => this.shut(pool) === undefined)
+    const open = this.#choose(allowed, wish)
     if (open !== undefined) return open
     if (allowed.length > 0) {
-      const reasons = allowed.map((pool) => `${pool} ${this.shut(pool)}`).join('; ')
+      const reasons = allowed.map((pool) => `${pool} ${this.shut(pool) ?? 'has spent its cap for today'}`).join('; ')
       this.#logger.warn({ model, reasons }, 'no pool for a live request')
       const text = `No pool that serves the model \`${model}\` can be used right now. Please retry shortly.`
       throw new ForebayError('unavailable', text, { retryAfterMs: 5_000 })
@@ -97,13 +121,9 @@ export class ModelDirectory implements Running {
     throw new ForebayError('model_not_found', text, { param: 'model' })
   }
 
-  /** The least loaded open pool with a live worker for a request; undefined when there is none. */
-  livePoolFor(wish: PoolWish): string | undefined {
-    const [first] = this.#liveWorkers()
-      .filter(({ models, pool }) => models.some(({ id }) => id === wish.model) && this.#may(pool, wish))
-      .filter(({ pool }) => !wish.tried?.has(pool) && this.shut(pool) === undefined)
-      .sort((a, b) => load(a) - load(b))
-    return first?.pool
+  /** The router's choice among the pools with a live worker for a request; undefined when none of them can be used. */
+  livePoolFor(wish: PoolWish): PoolChoice | undefined {
+    return this.#choose(new Set(this.#workersWith(wish.model).map(({ pool }) => pool)), wish)
   }
 
   /** Which version of a model a pool's live workers run; more than one while it is being changed, none when none says so. */
@@ -163,6 +183,39 @@ export class ModelDirectory implements Running {
     return this.#poolHeardMs.get(pool) ?? Number.NEGATIVE_INFINITY
   }
 
+  #choose(names: Iterable<string>, wish: PoolWish): PoolChoice | undefined {
+    const { model, residency, stickyKey, stream = false, tried } = wish
+    const { routing } = this.#pools
+    const nowMs = this.#clock.now()
+    const workers = this.#workersWith(model)
+    const pools = [...names]
+      .filter((name) => this.#may(name, { model, residency: null }))
+      .map((name) =>
+        liveCandidate(
+          {
+            name,
+            spec: this.#pools.spec(name),
+            workers: workers.filter(({ pool }) => pool === name),
+            ownCalls: this.#ownCalls(name),
+            spentNano: this.#spentNano.get(name) ?? 0,
+            latencyMs: this.latencies.read({ pool: name, model, stream }, nowMs),
+            shut: this.shut(name),
+          },
+          routing,
+        ),
+      )
+    const { pool, ...choice } = chooseRoute({
+      ...{ pools, residency, stickyKey, tried },
+      weights: routing.weights,
+      spill: 'full',
+    })
+    return pool && { ...choice, pool: pool.name }
+  }
+
+  #workersWith(model: string): Announcement[] {
+    return this.#liveWorkers().filter(({ models }) => models.some(({ id }) => id === model))
+  }
+
   /** True when the pool may run the request, if not now. */
   #may(pool: string, { model, residency }: PoolWish): boolean {
     const spec = this.#pools.spec(pool)
@@ -201,6 +254,11 @@ export class ModelDirectory implements Running {
         'SELECT name, drained_at FROM pools WHERE drained_at IS NOT NULL',
       )
       this.#drainedAt = new Map(drained.map(({ name, drained_at }) => [name, drained_at]))
+      const capped = this.#pools.list().filter(({ spendCapPerDay }) => spendCapPerDay !== undefined)
+      this.#spentNano = await spentToday(
+        this.#db,
+        capped.map(({ name }) => name),
+      )
       this.#readMs = this.#clock.now()
     } catch (err) {
       // What was known goes on being served; a gateway that knows nothing yet cannot tell.
@@ -208,10 +266,4 @@ export class ModelDirectory implements Running {
       this.#logger.warn({ reason: describeError(err) }, 'models and pools not read; what was known stays')
     }
   }
-}
-
-function load(worker: Announcement): number {
-  const { realtime, standard, batch } = worker.inFlight
-  // Batch work yields to live work, so it hardly counts.
-  return (realtime + standard + batch / 100) / Math.max(1, worker.inFlightMax)
 }

@@ -10,7 +10,8 @@ import { asForebayError } from '../http/send-error.ts'
 import { readResidency } from '../pools/residency.ts'
 import { answerCall } from './answer-call.ts'
 import { type LiveBody, readLiveBody } from './live-body.ts'
-import type { PoolWish } from './model-directory.ts'
+import type { PoolChoice, PoolWish } from './model-directory.ts'
+import { prefixKey } from './prefix-key.ts'
 
 /** Adds a real-time endpoint. Its body reaches the engine as it came, so the schema is for the documentation alone. */
 export function addLiveRoute(
@@ -37,8 +38,13 @@ async function serveLive(
   const caller = callerOf(request)
   if (!Buffer.isBuffer(request.body)) throw new ForebayError('invalid_json', 'The request needs a JSON body.')
   const body = readLiveBody(endpoint, request.body)
-  const wish = { model: body.model, residency: readResidency(request.headers, caller) }
-  const pool = await deps.models.poolFor(wish)
+  const { model, stream } = body
+  const residency = readResidency(request.headers, caller)
+  const wish = { model, residency, stream, stickyKey: prefixKey(model, body.fields) }
+  const choice = await deps.models.poolFor(wish)
+  const { pool } = choice
+  deps.metrics.routes.inc({ pool, reason: choice.reason })
+  deps.logger.debug({ requestId: request.id, ...choice }, 'live request routed')
   const { tenantId } = caller
   const asked = { requestId: request.id, tenantId, endpoint, body, pool, headers: request.headers }
   const draw = await deps.budgets.admit(caller, endpoint, body)
@@ -67,7 +73,7 @@ async function serveLive(
   let answeredBy: string | undefined
   try {
     const { recorder } = turn
-    answeredBy = await compute({ deps, request, reply, endpoint, body, pool, wish, startedMs, recorder, draw })
+    answeredBy = await compute({ deps, request, reply, endpoint, body, choice, wish, startedMs, recorder, draw })
   } finally {
     turn.finish(answeredBy)
   }
@@ -80,13 +86,13 @@ async function compute(options: {
   reply: FastifyReply
   endpoint: InferenceEndpoint
   body: LiveBody
-  pool: string
+  choice: PoolChoice
   wish: PoolWish
   startedMs: number
   recorder: AnswerRecorder | undefined
   draw: Draw | undefined
 }): Promise<string> {
-  const { body, deps, draw, endpoint, pool, recorder, reply, request, startedMs, wish } = options
+  const { body, choice, deps, draw, endpoint, recorder, reply, request, startedMs, wish } = options
   const { clock, metrics } = deps
   const caller = callerOf(request)
   const admission = await deps.limits
@@ -104,14 +110,14 @@ async function compute(options: {
         apiKeyId: caller.keyId,
         endpoint,
         model: body.model,
-        pool,
+        pool: choice.pool,
         lane: body.lane,
         body: body.text,
         stream: body.stream,
         estTokens: body.estTokens,
         ...(draw ? { holds: [...draw.holds] } : {}),
       },
-      (tried) => deps.models.livePoolFor({ ...wish, tried }),
+      (tried) => deps.models.livePoolFor({ ...wish, tried })?.pool,
     )
     .catch((err: unknown) => {
       admission.settle(0)
@@ -132,7 +138,10 @@ async function compute(options: {
       hideUsage: body.hideUsage,
       recorder,
       onFirstByte: () => {
-        reply.header('openai-processing-ms', String(clock.now() - startedMs))
+        const [nowMs, { pool }] = [clock.now(), call]
+        reply.header('openai-processing-ms', String(nowMs - startedMs))
+        reply.header('x-forebay-route', `${pool}; ${pool === choice.pool ? choice.reason : 'moved'}`)
+        deps.models.latencies.observe({ pool, model: body.model, stream: body.stream }, nowMs - startedMs, nowMs)
         metrics.firstByteSeconds.observe({ endpoint }, (clock.now() - startedMs) / 1000)
       },
     })

@@ -1,5 +1,7 @@
 import type { Clock } from '@forebay/kernel'
+import { spentToday } from '@forebay/ledger'
 import type { Pools } from '@forebay/pools'
+import { proximity } from '@forebay/router'
 import type { Queryable, Row } from '@forebay/store'
 import type { ModelBook } from '../models.ts'
 import type { DepthBook } from '../release/depth-book.ts'
@@ -7,6 +9,8 @@ import type { PoolView } from './route-batch.ts'
 
 // A broker or store that is away for less is waited for: what runs there would be done twice elsewhere.
 const lostMs = 5_000
+// The ledger's day is summed no more often than this.
+const spentKeptMs = 5_000
 
 /** What the release of chunks knows of the pools: which models they serve, whether they live, and why they may not be used. */
 export class PoolBook {
@@ -18,6 +22,8 @@ export class PoolBook {
     heldBack: (pool: string) => string | undefined
   }
   #drained: readonly string[] = []
+  #spentNano: ReadonlyMap<string, number> = new Map()
+  #spentReadMs = Number.NEGATIVE_INFINITY
 
   constructor(options: {
     pools: Pools
@@ -41,7 +47,19 @@ export class PoolBook {
     const served = await servedModels(db, pools)
     const drained = await db.query<{ name: string } & Row>('SELECT name FROM pools WHERE drained_at IS NOT NULL')
     this.#drained = drained.map(({ name }) => name).filter((name) => pools.knows(name))
+    await this.#readSpent(db)
     return [...served].map(([name, models]) => this.#view(name, models)).sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  async #readSpent(db: Queryable): Promise<void> {
+    const { clock, pools } = this.#options
+    const capped = pools.list().filter(({ spendCapPerDay }) => spendCapPerDay !== undefined)
+    if (clock.now() - this.#spentReadMs < spentKeptMs) return
+    this.#spentNano = await spentToday(
+      db,
+      capped.map(({ name }) => name),
+    )
+    this.#spentReadMs = clock.now()
   }
 
   #view(name: string, models: ReadonlySet<string>): PoolView {
@@ -50,14 +68,21 @@ export class PoolBook {
     depths.get(name, 'batch')
     const trouble = pools.trouble(name)
     const live = workers.liveWorkers(name) > 0
+    const spec = pools.spec(name)
+    const [cap, cost] = [spec?.spendCapPerDay, spec?.costPerGpuHour]
     return {
       name,
-      residency: pools.spec(name)?.residency ?? [],
+      residency: spec?.residency ?? [],
       models,
       live,
       dead: !live && workers.hearsAll,
       shut: this.#drained.includes(name) ? 'is drained' : (trouble?.reason ?? heldBack(name)),
       lost: trouble !== undefined && clock.now() - trouble.sinceMs >= lostMs,
+      tier: spec?.tier ?? 1,
+      managed: spec?.managed ?? false,
+      spendLeft: cap === undefined ? undefined : cap * 1e9 - (this.#spentNano.get(name) ?? 0),
+      costPerHour: cost === undefined ? undefined : cost * (spec?.gpus ?? 1),
+      proximity: proximity(pools.routing.home, { cloud: spec?.cloud, region: spec?.region }),
     }
   }
 }

@@ -3,6 +3,7 @@ import { type PoolView, routeBatch, shouldMove } from './route-batch.ts'
 
 const pool = (name: string, over: Partial<PoolView> = {}): PoolView => ({
   ...{ name, residency: [], models: new Set(['m']), live: true, dead: false, shut: undefined, lost: false },
+  ...{ tier: 1, managed: false, spendLeft: undefined, costPerHour: undefined, proximity: 0 },
   ...over,
 })
 const route = (pools: PoolView[], residency: string | null = null) => {
@@ -20,6 +21,26 @@ describe('a batch', () => {
     expect(route([pool('a', { live: false }), pool('b', { live: false })])).toEqual({
       names: ['a', 'b'],
       waitingFor: 'A worker of the pools a, b: none is heard of.',
+    })
+  })
+
+  test('goes to the lowest tier with a worker, and to managed pools last, up to their cap', () => {
+    const api = pool('api', { managed: true, spendLeft: 1 })
+    const [first, second] = [pool('first'), pool('second', { tier: 2 })]
+    const batch = { model: 'm', residency: null }
+    const names = (pools: readonly PoolView[]) => pools.map(({ name }) => name)
+    const whole = routeBatch(batch, [first, second, api])
+    expect([names(whole.pools), names(whole.overflow)]).toEqual([['first'], ['api']])
+    expect(routeBatch(batch, [{ ...first, live: false }, second])).toMatchObject({ pools: [{ name: 'second' }] })
+    expect(route([{ ...first, shut: 'is drained' }, api]).names).toEqual(['api'])
+    expect(
+      route([
+        { ...first, shut: 'is drained' },
+        { ...api, spendLeft: 0 },
+      ]),
+    ).toEqual({
+      names: [],
+      waitingFor: "A pool that serves the model 'm': first is drained; api has spent its cap for today.",
     })
   })
 

@@ -88,16 +88,18 @@ export async function markDone(db: Queryable, chunks: readonly Pairs[]): Promise
  */
 export async function markReleased(
   db: Queryable,
-  chunks: readonly (Pairs & { pool: string; staged: boolean })[],
+  chunks: readonly (Pairs & { pool: string; staged: boolean; route: string })[],
 ): Promise<ReleasedChunk[]> {
   return db.query<ReleasedChunk>(
     `UPDATE chunks c SET status = 'released', attempt = c.attempt + 1, released_at = now(), pool = t.pool,
+       route_reason = t.route,
        staged_in = CASE WHEN t.staged THEN array_append(array_remove(c.staged_in, t.pool), t.pool) ELSE c.staged_in END
-     FROM unnest($1::text[], $2::int[], $3::text[], $4::bool[]) AS t (batch_id, index, pool, staged)
+     FROM unnest($1::text[], $2::int[], $3::text[], $4::bool[], $5::text[])
+       AS t (batch_id, index, pool, staged, route)
      WHERE c.batch_id = t.batch_id AND c.index = t.index AND c.status <> 'done'
      RETURNING c.batch_id AS "batchId", c.index, c.first_entry AS "firstEntry", c.entries,
        c.est_tokens AS "estTokens", c.attempt, c.pool`,
-    [...pairs(chunks), chunks.map((c) => c.pool), chunks.map((c) => c.staged)],
+    [...pairs(chunks), chunks.map((c) => c.pool), chunks.map((c) => c.staged), chunks.map((c) => c.route)],
   )
 }
 

@@ -1,8 +1,9 @@
+import { scorePools, type Weights } from '@forebay/router'
 import type { Queryable, Row } from '@forebay/store'
 import type { BatchRow } from '../batch-row.ts'
 import type { SchedulerMetrics } from '../metrics.ts'
 import type { ModelBook } from '../models.ts'
-import type { Route } from '../pools/route-batch.ts'
+import type { PoolView, Route } from '../pools/route-batch.ts'
 import { type Choice, chooseReleases, type TenantShare, type Window } from './choose-releases.ts'
 import { type OutChunkRow, plannedChunks } from './chunk-rows.ts'
 import { type LaneKey, type LaneWatch, laneKey, windowMs } from './lane-watch.ts'
@@ -20,7 +21,7 @@ type TenantRow = Row & Omit<TenantShare, 'outstandingTokens'>
 
 /** Which chunks go where, and the new counters of the batches that were charged. */
 export interface Filled {
-  picks: { batchId: string; index: number; pool: string }[]
+  picks: { batchId: string; index: number; pool: string; route: string }[]
   batchTokens: Map<string, number>
 }
 
@@ -29,6 +30,9 @@ type Planned = Awaited<ReturnType<typeof plannedChunks>>[number]
 interface LaneFill {
   key: LaneKey
   pool: string
+  view: PoolView
+  /** Its batches may use it only once their own pools' windows are full. */
+  overflow: boolean
   lane: string
   batches: BatchRow[]
   window: Window
@@ -36,8 +40,9 @@ interface LaneFill {
 }
 
 /**
- * Chooses the next chunks for every lane of every pool that has room in its window, the emptiest first, and writes the
- * tenants' counters. A batch's chunks go to any of the pools on its route. `running` are the batches that may release,
+ * Chooses the next chunks for every lane of every pool that has room in its window, the best score first (the emptiest,
+ * where nothing else tells them apart), and writes the tenants' counters. A batch's chunks go to any of the pools on its
+ * route, and to its overflow once those are full. `running` are the batches that may release,
  * `out` every chunk released and not done, `turn` the picks made in earlier rounds.
  */
 export async function fillWindows(
@@ -52,11 +57,13 @@ export async function fillWindows(
     watch: LaneWatch
     models: ModelBook
     metrics: SchedulerMetrics
+    weights: Weights
   },
 ): Promise<Filled> {
   const { nowMs, running, batches, out, watch } = options
   const filled: Filled = { picks: [], batchTokens: new Map() }
-  const lanes = lanesOf(options).filter(hasRoom)
+  const all = lanesOf(options)
+  const lanes = all.filter(hasRoom)
   if (lanes.length === 0) return filled
   const openIds = [...new Set(lanes.flatMap((lane) => lane.batches.map((batch) => batch.id)))]
   const planned = groupBy(await plannedChunks(tx, openIds, plannedPerLane * lanes.length), (chunk) => chunk.batchId)
@@ -73,10 +80,10 @@ export async function fillWindows(
 
   // With one pool to go to the order is the plan's.
   const ordered = (chunks: readonly Planned[], pool: string) => (lanes.length > 1 ? preferPool(chunks, pool) : chunks)
-  const fill = (lane: LaneFill): Choice => {
+  const fill = (lane: LaneFill, why: string): Choice => {
     const choice = chooseReleases({
       tenants: [...tenants.values()].map((row) => ({ ...row, outstandingTokens: tenantsOut.get(row.id) ?? 0 })),
-      batches: lane.batches.map((batch) => ({
+      batches: mayUse(lane, all).map((batch) => ({
         ...batch,
         virtualTokens: filled.batchTokens.get(batch.id) ?? batch.virtualTokens,
         outstandingTokens: batchesOut.get(batch.id) ?? 0,
@@ -106,7 +113,13 @@ export async function fillWindows(
       const tenantId = batches.get(batchId)?.tenantId ?? ''
       tenantsOut.set(tenantId, (tenantsOut.get(tenantId) ?? 0) + estTokens)
       batchesOut.set(batchId, (batchesOut.get(batchId) ?? 0) + estTokens)
-      filled.picks.push({ batchId, index, pool: lane.pool })
+      const because = lane.overflow ? 'overflow: every pool of our own is full' : options.routes.get(batchId)?.because
+      filled.picks.push({
+        batchId,
+        index,
+        pool: lane.pool,
+        route: `${lane.pool}: ${because ? `${because}; ` : ''}${why}`,
+      })
     }
     lane.picked += choice.picks.length
     for (const [id, virtualTokens] of choice.batches) filled.batchTokens.set(id, virtualTokens)
@@ -119,10 +132,11 @@ export async function fillWindows(
   }
 
   for (let open = lanes; open.length > 0; ) {
-    const emptiest = open.reduce((least, lane) => (fullness(lane) < fullness(least) ? lane : least))
-    const { picks } = fill(emptiest)
-    const over = picks.length === 0 || emptiest.picked >= picksPerLane || !hasRoom(emptiest)
-    if (over) open = open.filter((lane) => lane !== emptiest)
+    const own = open.filter(({ overflow }) => !overflow)
+    const { lane, why } = best(own.length > 0 ? own : open, options.weights)
+    const { picks } = fill(lane, why)
+    const over = picks.length === 0 || lane.picked >= picksPerLane || !hasRoom(lane)
+    if (over) open = open.filter((one) => one !== lane)
   }
   for (const id of charged) {
     await tx.query('UPDATE tenants SET virtual_tokens = $2 WHERE id = $1', [id, tenants.get(id)?.virtualTokens ?? 0])
@@ -132,16 +146,20 @@ export async function fillWindows(
 
 /** The lanes that some running batch may go to. */
 function lanesOf(options: Parameters<typeof fillWindows>[1]): LaneFill[] {
-  const lanes = new Map<LaneKey, LaneFill>()
+  const lanes = new Map<string, LaneFill>()
   const outByLane = groupBy(options.out, (chunk) => laneKey(chunk.pool, options.batches.get(chunk.batchId)?.lane ?? ''))
   for (const batch of options.running) {
-    for (const { name: pool } of options.routes.get(batch.id)?.pools ?? []) {
-      const key = laneKey(pool, batch.lane)
-      const known = lanes.get(key)
+    const route = options.routes.get(batch.id)
+    const both = [route?.pools ?? [], route?.overflow ?? []]
+    for (const [view, overflow] of both.flatMap((views, i) => views.map((one) => [one, i === 1] as const))) {
+      const { lane } = batch
+      const { name: pool } = view
+      const key = laneKey(pool, lane)
+      const known = lanes.get(`${key}.${overflow}`)
       if (known) known.batches.push(batch)
       else {
-        const window = windowOf(options, { key, pool, lane: batch.lane }, outByLane.get(key) ?? [])
-        lanes.set(key, { key, pool, lane: batch.lane, batches: [batch], window, picked: 0 })
+        const window = windowOf(options, { key, pool, lane }, outByLane.get(key) ?? [])
+        lanes.set(`${key}.${overflow}`, { key, pool, view, overflow, lane, batches: [batch], window, picked: 0 })
       }
     }
   }
@@ -168,6 +186,27 @@ function windowOf(
 
 function hasRoom({ window }: LaneFill): boolean {
   return window.chunks < window.chunksMin || window.tokens < window.tokensMax
+}
+
+/** The batches that a lane may take now: where it is overflow, those whose own pools have no room left. */
+function mayUse(lane: LaneFill, all: readonly LaneFill[]): BatchRow[] {
+  if (!lane.overflow) return lane.batches
+  const room = all.filter((one) => !one.overflow && one.lane === lane.lane && hasRoom(one))
+  return lane.batches.filter((batch) => !room.some(({ batches }) => batches.includes(batch)))
+}
+
+/** The lane to fill next, and why in words. */
+function best(lanes: readonly LaneFill[], weights: Weights): { lane: LaneFill; why: string } {
+  const scored = scorePools(
+    lanes.map((lane) => ({ ...lane.view, name: lane.key, latencyMs: undefined, load: fullness(lane), lane })),
+    weights,
+  )
+  const [first, second] = scored
+  if (!first) throw new RangeError('There is no lane to choose from.')
+  const { cost, load, proximity } = first.parts
+  const parts = `cost ${cost.toFixed(2)}, load ${load.toFixed(2)}, proximity ${proximity.toFixed(2)}`
+  const rank = `the best score of ${scored.length} windows with room, ${first.score.toFixed(2)} (${parts}).`
+  return { lane: first.pool.lane, why: second ? rank : 'no other window has room.' }
 }
 
 /** How full a window is, as a share: what was measured counts, a lane without any measure by its chunks. */

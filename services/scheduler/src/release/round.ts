@@ -1,4 +1,5 @@
 import type { Logger } from '@forebay/kernel'
+import type { Weights } from '@forebay/router'
 import type { Database, Queryable } from '@forebay/store'
 import { type BatchRow, databaseNowMs, openBatches } from '../batch-row.ts'
 import type { SchedulerMetrics } from '../metrics.ts'
@@ -53,7 +54,7 @@ export class ReleaseRounds {
   }
 
   async #choose(tx: Queryable): Promise<Chosen | undefined> {
-    const { metrics, pools, watch, models } = this.#options
+    const { metrics, pools, watch, models, weights } = this.#options
     const [lock] = await tx.query<{ held: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS held', [lockKey])
     if (!lock?.held) return undefined
     const nowMs = await databaseNowMs(tx)
@@ -66,7 +67,7 @@ export class ReleaseRounds {
     const byName = new Map(views.map((view) => [view.name, view]))
     const { out, lost } = await settleChunks(tx, { nowMs, batches, chunks, watch, pools: byName, routes })
     const filled = await fillWindows(tx, {
-      ...{ nowMs, turn: this.#turn, running, batches, routes, out, watch, models, metrics },
+      ...{ nowMs, turn: this.#turn, running, batches, routes, out, watch, models, metrics, weights },
     })
     this.#turn += filled.picks.length
     const again = await this.#releaseAgain(tx, lost, routes)
@@ -77,7 +78,7 @@ export class ReleaseRounds {
   /** Where lost chunks go next: back where they were if they may, else where they may. Those that may go nowhere are planned. */
   async #releaseAgain(tx: Queryable, lost: Settled['lost'], routes: ReadonlyMap<string, Route>) {
     const { logger } = this.#options
-    const placed: { batchId: string; index: number; pool: string; why: string }[] = []
+    const placed: { batchId: string; index: number; pool: string; why: string; route: string }[] = []
     const left: Settled['lost'][number]['chunk'][] = []
     for (const [i, { chunk, why }] of lost.entries()) {
       const pools = routes.get(chunk.batchId)?.pools ?? []
@@ -86,7 +87,8 @@ export class ReleaseRounds {
       const pool = same ?? others[i % Math.max(1, others.length)]
       const { batchId, index, attempt } = chunk
       logger.info({ batchId, chunk: index, attempt, why, from: chunk.pool, to: pool?.name }, 'chunk released again')
-      if (pool) placed.push({ batchId, index, pool: pool.name, why })
+      const route = `${pool?.name}: attempt ${attempt + 1}, after the one in ${chunk.pool} (${why}).`
+      if (pool) placed.push({ batchId, index, pool: pool.name, why, route })
       else left.push(chunk)
     }
     if (left.length > 0) await markPlanned(tx, left)
@@ -96,7 +98,7 @@ export class ReleaseRounds {
   async #release(
     tx: Queryable,
     batches: ReadonlyMap<string, BatchRow>,
-    chunks: readonly { batchId: string; index: number; pool: string; why?: string }[],
+    chunks: readonly { batchId: string; index: number; pool: string; why?: string; route: string }[],
   ): Promise<Shipment[]> {
     if (chunks.length === 0) return []
     const { metrics, staged } = this.#options
@@ -134,6 +136,8 @@ export interface ReleaseOptions {
   models: ModelBook
   pools: Pick<PoolBook, 'read'>
   sends: Pick<PoolSends, 'send'>
+  /** How much each part of a pool's score counts. */
+  weights: Weights
   /** True for a pool whose chunks are copied into its own store. */
   staged: (pool: string) => boolean
 }

@@ -14,6 +14,8 @@ const item = z.object({
   status_code: z.number().int(),
   error_code: z.string().nullable(),
   model: z.string(),
+  pool: z.string(),
+  why: z.string().nullable().describe('Why its chunk went to the pool that it went to last'),
   attempt: z.number().int(),
   usage: z.object({
     input_tokens: z.number().int(),
@@ -34,6 +36,8 @@ interface RequestRow extends Row {
   status_code: number
   error_code: string | null
   model: string
+  pool: string
+  why: string | null
   attempt: number
   prompt_tokens: number
   cached_tokens: number | null
@@ -70,7 +74,8 @@ export const listBatchRequests: Route = (app, { db }) => {
       const { limit, after } = request.query
       const batch = await findBatch(db, { tenantId: callerOf(request).tenantId, id: request.params.id })
       const rows = await db.query<RequestRow>(
-        `SELECT r.*, coalesce((SELECT sum(l.amount_nano) FROM ledger l WHERE l.request_id = r.id), 0)::bigint AS cost_nano
+        `SELECT r.*, (SELECT c.route_reason FROM chunks c WHERE c.batch_id = r.batch_id AND c.index = r.chunk) AS why,
+           coalesce((SELECT sum(l.amount_nano) FROM ledger l WHERE l.request_id = r.id), 0)::bigint AS cost_nano
          FROM requests r WHERE r.born = born_of($1) AND r.batch_id = $1 AND r.line > $2 ORDER BY r.line LIMIT $3`,
         [batch.id, after, limit + 1],
       )
@@ -83,6 +88,8 @@ export const listBatchRequests: Route = (app, { db }) => {
         status_code: row.status_code,
         error_code: row.error_code,
         model: row.model,
+        pool: row.pool,
+        why: row.why,
         attempt: row.attempt,
         usage: {
           input_tokens: row.prompt_tokens,
