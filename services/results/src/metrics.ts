@@ -37,12 +37,6 @@ export function makeResultsMetrics(registry: Registry): ResultsMetrics {
     labelNames: ['found', 'lane', 'model'],
     registers,
   })
-  const generated = new Counter({
-    name: 'llm_tokens_generated_total',
-    help: 'Completion tokens of committed requests.',
-    labelNames: ['model'],
-    registers,
-  })
   const ledger = new Counter({
     name: 'forebay_ledger_nano_total',
     help: 'Amounts written to the ledger, in nano-units of the currency.',
@@ -105,7 +99,6 @@ export function makeResultsMetrics(registry: Registry): ResultsMetrics {
         tokens.inc({ type: 'completion', lane, model }, usage.completionTokens)
         tokens.inc({ type: 'reasoning', lane, model }, usage.reasoningTokens)
         if (arrival.source === 'engine') {
-          generated.inc({ model }, usage.completionTokens)
           const cached = usage.cachedTokens
           if (cached !== null) {
             prefix.inc({ found: 'yes', lane, model }, cached)

@@ -370,7 +370,6 @@ describe('results', () => {
     const text = await service.registry.metrics()
     for (const line of [
       'forebay_requests_committed_total{outcome="succeeded",lane="batch",model="m"} 1',
-      'llm_tokens_generated_total{model="m"} 10',
       `forebay_ledger_nano_total{currency="USD",lane="batch",model="m"} ${lineNano}`,
       'forebay_results_wasted_total{reason="closed"} 1',
       'forebay_results_lag_seconds_count 1',

@@ -67,8 +67,8 @@ export async function startStandalone(options: {
       const salted = { ...config, cacheSaltSecret: await cacheSaltSecret({ dataDir, given: config.cacheSaltSecret }) }
       const own = { ...part('worker'), config: salted, blobs: pools.blobs(config.pool), queues }
       const key = config.engineApiKey ? { apiKey: config.engineApiKey } : {}
-      const { gpus } = pools.spec(config.pool) ?? {}
-      keep(await startWorker({ ...own, gpus, engine: { url: engine.url, ...key } }))
+      const { gpus, quantization } = pools.spec(config.pool) ?? {}
+      keep(await startWorker({ ...own, gpus, quantization, engine: { url: engine.url, ...key } }))
     }
     const gateway = keep(await startGateway(part('gateway')))
     return { url: gateway.url, apiKey, engine, dataDir, stop: once(() => stopAll(started)) }

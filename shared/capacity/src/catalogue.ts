@@ -87,6 +87,12 @@ export function findModel(catalogue: Catalogue, name: string): ModelShape {
   return find(catalogue.models, name, 'model', 'model')
 }
 
+/** The catalogue's model that an engine serves under a name such as `meta-llama/Llama-3.1-8B-Instruct`, if any. */
+export function guessModel(catalogue: Catalogue, servedAs: string): ModelShape | undefined {
+  const name = (servedAs.split('/').at(-1) ?? '').toLowerCase().replace(/^meta-/, '')
+  return catalogue.models.find((model) => `${name}-`.startsWith(`${model.name.toLowerCase()}-`))
+}
+
 function find<T extends { name: string }>(all: readonly T[], name: string, param: string, noun: string): T {
   const found = all.find((each) => same(each.name, name))
   if (found) return found

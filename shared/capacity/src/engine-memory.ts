@@ -27,7 +27,7 @@ export function kvBytesPerToken({ headDim, kvHeads, layers }: ModelShape): numbe
 
 /** Bytes of a model's weights. */
 export function weightBytes(model: Pick<ModelShape, 'billionParams'>, precision: Precision): number {
-  return model.billionParams * 1e9 * bytesPerParam[precision]
+  return Math.round(model.billionParams * 1e9 * bytesPerParam[precision])
 }
 
 /** What fits on one replica of `gpus` GPUs, and so how many requests of `contextTokens` it holds at once. */

@@ -2,6 +2,7 @@ import type { BatcherCounts } from '@forebay/batcher'
 import { lanes } from '@forebay/contracts'
 import { type Clock, describeError, type Logger } from '@forebay/kernel'
 import type { ReplyBus } from '@forebay/reply-bus'
+import type { ModelLabels } from './count-end.ts'
 import type { EngineState } from './engine/engine-monitor.ts'
 import type { WorkerMetrics } from './metrics.ts'
 import type { Throughput } from './throughput.ts'
@@ -17,6 +18,8 @@ export function makeAnnouncer(options: {
   metrics: WorkerMetrics
   throughput: Throughput
   state: () => EngineState
+  /** Of what is the engine's, not one model's. */
+  labels: () => ModelLabels
   counts: () => BatcherCounts
   draining: () => boolean
 }): () => void {
@@ -33,10 +36,14 @@ export function makeAnnouncer(options: {
       metrics.inFlight.set({ lane }, inFlight[lane])
       metrics.waiting.set({ lane }, waiting[lane])
     }
-    metrics.active.set({ provider: engine }, running)
+    const labels = { ...options.labels() }
+    metrics.active.reset()
+    metrics.active.set(labels, running)
+    metrics.queueSize.reset()
+    metrics.queueSize.set(labels, waiting.realtime + waiting.standard + waiting.batch)
     metrics.tokensInFlight.set(tokens)
     metrics.tokensMax.set(tokensMax ?? 0)
-    if (running > 0) metrics.batchSize.observe(running)
+    if (running > 0) metrics.batchSize.observe(labels, running)
     const announcement = {
       workerId,
       pool,

@@ -31,7 +31,9 @@ await runProcess({
     const blobs = openBlobs({ url: pool.blobUrl ?? fileStoreUrlOf(config) })
     const engineUrl = await chooseEngineUrl({ clock, engineUrl: config.engineUrl })
     const engine = { url: engineUrl, apiKey: config.engineApiKey }
-    worker = await startWorker({ config, clock, logger, registry, blobs, queues, bus, gpus: pool.gpus, engine })
+    const { gpus, quantization } = pool
+    const own = { config, clock, logger, registry, blobs, queues, bus }
+    worker = await startWorker({ ...own, gpus, quantization, engine })
     const spot = watchSpot({ config, poolCloud: pool.cloud, worker, clock, logger, end: () => end('spot notice') })
     logger.info({ workerId: worker.workerId, pool: config.pool, engineUrl, opsPort: ops.port }, 'worker started')
     return {

@@ -5,6 +5,15 @@ export interface WorkerMetrics {
   readonly active: Gauge
   readonly requests: Counter
   readonly ttft: Histogram
+  readonly tps: Histogram
+  readonly inferenceSeconds: Histogram
+  readonly requestSeconds: Histogram
+  readonly llmRequestSeconds: Histogram
+  readonly generated: Counter
+  readonly queueSize: Gauge
+  readonly kvBytes: Gauge
+  readonly modelBytes: Gauge
+  readonly gpuBytes: Gauge
   readonly batchSize: Histogram
   readonly inFlight: Gauge
   readonly waiting: Gauge
@@ -28,9 +37,14 @@ export function makeWorkerMetrics(registry: Registry): WorkerMetrics {
     registers: registry.getSingleMetric(name) ? [] : [registry],
   })
   const powers = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
+  const wholeSeconds = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600]
   const model = ['model', 'provider', 'quantization']
   return {
-    active: new Gauge({ ...own('llm_active_requests', 'requests at the engine'), labelNames: ['provider'] }),
+    active: new Gauge({ ...own('llm_active_requests', 'requests at the engine'), labelNames: model }),
+    queueSize: new Gauge({
+      ...own('inference_queue_size', 'requests in this worker that wait for a seat'),
+      labelNames: model,
+    }),
     requests: new Counter({
       ...own('llm_requests_total', 'requests that ended at this worker'),
       labelNames: [...model, 'lane', 'outcome'],
@@ -40,8 +54,45 @@ export function makeWorkerMetrics(registry: Registry): WorkerMetrics {
       labelNames: model,
       buckets: [0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8],
     }),
+    tps: new Histogram({
+      ...own('tps', 'tokens a second of a stream, after its first'),
+      labelNames: model,
+      buckets: [1, 2, 5, 10, 20, 40, 80, 160, 320, 640],
+    }),
+    inferenceSeconds: new Histogram({
+      ...own('model_inference_latency_seconds', 'time from the last engine call of a request to its end'),
+      labelNames: model,
+      buckets: wholeSeconds,
+    }),
+    requestSeconds: new Histogram({
+      ...own('request_latency_seconds', 'time from the coming of a request to this worker to its end'),
+      labelNames: model,
+      buckets: wholeSeconds,
+    }),
+    llmRequestSeconds: new Histogram({
+      ...own('llm_request_latency_seconds', 'the same as request_latency_seconds'),
+      labelNames: model,
+      buckets: wholeSeconds,
+    }),
+    generated: new Counter({
+      ...own('llm_tokens_generated_total', 'completion tokens of requests that ended at this worker'),
+      labelNames: model,
+    }),
+    kvBytes: new Gauge({
+      ...own('kv_cache_bytes', 'KV cache in use at the engine, from its tokens and the shape of the model'),
+      labelNames: model,
+    }),
+    modelBytes: new Gauge({
+      ...own('model_memory_usage_bytes', 'weights at the engine, from the shape of the model'),
+      labelNames: model,
+    }),
+    gpuBytes: new Gauge({
+      ...own('llm_gpu_memory_used_bytes', 'weights and KV cache reserved at the engine, from the shape of the model'),
+      labelNames: model,
+    }),
     batchSize: new Histogram({
       ...own('batch_size', 'requests running together at the engine, sampled with each announcement'),
+      labelNames: model,
       buckets: powers,
     }),
     inFlight: new Gauge({

@@ -1,6 +1,7 @@
 import type { Batcher } from '@forebay/batcher'
 import type { EngineMeter } from '@forebay/engine-time'
 import type { Clock, Logger } from '@forebay/kernel'
+import type { ModelLabels } from './count-end.ts'
 import type { RequestDispatcher } from './dispatcher.ts'
 import type { EngineClient } from './engine/engine-client.ts'
 import type { TimeLimits } from './engine/time-limits.ts'
@@ -21,8 +22,8 @@ export interface WorkerTools {
   readonly meter: EngineMeter
   readonly flusher: ResultFlusher
   readonly throughput: Throughput
-  /** Provider label of metrics: the engine's kind. */
-  readonly provider: () => string
+  /** The labels of a model's metrics. */
+  readonly labels: (model: string) => ModelLabels
   /** Which version of a model the engine serves now; null when it does not say. */
   readonly modelVersion: (model: string) => string | null
   /** A job ended: room for another. */

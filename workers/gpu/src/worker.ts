@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { makeBatcher } from '@forebay/batcher'
 import type { BlobStore } from '@forebay/blobs'
+import { loadCatalogue } from '@forebay/capacity'
 import type { Config } from '@forebay/config'
 import { type Lane, queueName, resultEventSchema } from '@forebay/contracts'
 import { type EngineMeter, makeEngineMeter } from '@forebay/engine-time'
@@ -17,6 +18,7 @@ import { GatheringClient } from './embeddings/gathering-client.ts'
 import { seatBounds } from './engine/detect-engine.ts'
 import { openEngineClient } from './engine/engine-client.ts'
 import { EngineMonitor, type EngineState } from './engine/engine-monitor.ts'
+import { makeMemoryGauges } from './engine/memory-gauges.ts'
 import { makeTimeLimits } from './engine/time-limits.ts'
 import { HintingClient } from './hints/hinting-client.ts'
 import { LiveRunner } from './live/live-runner.ts'
@@ -42,6 +44,8 @@ export interface WorkerOptions {
   engine: { url: string; apiKey?: string | undefined }
   /** GPUs of the engine, by which its time counts; 1 when not given. */
   gpus?: number | undefined
+  /** What the engine's weights are quantized to, a label of metrics; not quantized when not given. */
+  quantization?: string | undefined
   tuning?: Partial<WorkerTuning>
 }
 
@@ -132,7 +136,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     logger,
     inFlight: () => sum(dispatcher.counts.inFlight),
     stallMs: tuning.stallMs,
-    onSample: (sample) => dispatcher.observe(sample),
+    onSample: (sample) => {
+      dispatcher.observe(sample)
+      memory.observe(sample)
+    },
     onChange: (state) => onEngine(state),
   })
   const dispatcher = new RequestDispatcher({
@@ -147,7 +154,16 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     onFree,
   })
   const throughput = makeThroughput(clock.now())
-  const provider = () => (monitor.state.up ? monitor.state.profile.kind : 'unknown')
+  const labels = (model: string) => {
+    const provider = monitor.state.up ? monitor.state.profile.kind : 'unknown'
+    return { model, provider, quantization: options.quantization ?? '' }
+  }
+  // An engine of several models has no one of them in the metrics that are its own.
+  const engineLabels = () => {
+    const [first, second] = monitor.state.up ? monitor.state.profile.models : []
+    return labels(first && !second ? first.id : '')
+  }
+  const memory = makeMemoryGauges({ catalogue: await loadCatalogue(), logger, metrics, labels: engineLabels })
   const modelVersion = (model: string) =>
     monitor.state.up ? (monitor.state.profile.models.find(({ id }) => id === model)?.version ?? null) : null
   const limits = makeTimeLimits({ floorMs: tuning.answerFloorMs })
@@ -163,7 +179,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     meter,
     flusher,
     throughput,
-    provider,
+    labels,
     modelVersion,
     onFree,
   }
@@ -181,6 +197,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       hinting.forget()
       // Refused connections have ended by themselves; a silent or wedged engine would hold them for ever.
       if (state.why === 'silent' || state.why === 'wedged') dispatcher.cutAll()
+      memory.clear()
       cancelGrace = clock.after(tuning.downGraceMs, () => {
         chunks.returnAll('engine down', { abort: true })
         live.abandonAll('engine down')
@@ -217,6 +234,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     metrics,
     throughput,
     state: () => monitor.state,
+    labels: engineLabels,
     counts: () => dispatcher.counts,
     draining: () => draining !== undefined,
   })

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Suspicion } from '@forebay/batcher'
 import { batchRequestId, type ChunkJob } from '@forebay/contracts'
 import { findMembers, type PlanEntry } from '@forebay/plan'
+import { countEnd } from '../count-end.ts'
 import type { Task } from '../dispatcher.ts'
 import { type Answer, errorAnswer, lastAnswer } from '../engine/outcome.ts'
 import type { FinishedRequest } from '../results/result-flusher.ts'
@@ -48,12 +49,10 @@ export function makeLineTask(options: {
   const end = (answer: Answer) => {
     const nowMs = clock.now()
     const succeeded = answer.status >= 200 && answer.status < 300
-    metrics.requests.inc({
-      model: job.model,
-      provider: tools.provider(),
-      quantization: '',
-      lane: job.lane,
-      outcome: succeeded ? 'succeeded' : 'failed',
+    countEnd(metrics, {
+      ...{ labels: tools.labels(job.model), lane: job.lane, outcome: succeeded ? 'succeeded' : 'failed' },
+      ...{ completionTokens: answer.usage.completionTokens, receivedAtMs: options.receivedAtMs, startedMs, nowMs },
+      firstTokenMs: null,
     })
     tools.throughput.add(answer.usage)
     const finished: FinishedRequest = {

@@ -73,7 +73,7 @@ async function run(options: { stream: boolean; pieces: readonly string[]; gapMs:
     dispatcher,
     limits: makeTimeLimits({ floorMs: 1_000 }),
     throughput: makeThroughput(startMs),
-    provider: () => 'vllm',
+    labels: (model: string) => ({ model, provider: 'vllm', quantization: '' }),
     modelVersion: () => null,
   }
   let ended = false

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { RequestJob, RequestResult, Usage } from '@forebay/contracts'
 import { estimatePromptTokens } from '@forebay/tokens'
+import { countEnd } from '../count-end.ts'
 import type { AttemptEnd, Task } from '../dispatcher.ts'
 import { type Answer, type Failure, lastAnswer, noUsage } from '../engine/outcome.ts'
 import type { WorkerTools } from '../tools.ts'
@@ -202,15 +203,17 @@ export class LiveRequest implements Task {
   }
 
   #end(outcome: RequestResult['outcome'], statusCode: number, errorCode: string | null, usage: Usage): void {
-    const { clock, meter, metrics, provider, throughput } = this.#tools
+    const { clock, labels, meter, metrics, throughput } = this.#tools
     const { job } = this
     const nowMs = clock.now()
-    const labels = { model: job.model, provider: provider(), quantization: '' }
-    metrics.requests.inc({ ...labels, lane: job.lane, outcome })
     throughput.add(usage)
     const startedMs = this.#startedMs ?? nowMs
     const firstTokenMs = this.#firstByteMs === undefined ? null : Math.max(0, Math.round(this.#firstByteMs - startedMs))
-    if (job.stream && firstTokenMs !== null) metrics.ttft.observe(labels, firstTokenMs / 1000)
+    countEnd(metrics, {
+      ...{ labels: labels(job.model), lane: job.lane, outcome, completionTokens: usage.completionTokens },
+      ...{ receivedAtMs: this.#receivedAtMs, startedMs: this.#startedMs, nowMs },
+      firstTokenMs: job.stream ? firstTokenMs : null,
+    })
     this.#onEnd({
       requestId: job.requestId,
       tenantId: job.tenantId,
