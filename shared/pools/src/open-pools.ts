@@ -2,6 +2,7 @@ import { type BlobStore, openBlobs } from '@forebay/blobs'
 import { type Clock, describeError, ForebayError, type Logger } from '@forebay/kernel'
 import type { QueueProvider } from '@forebay/queue-port'
 import { openQueues } from '@forebay/queue-select'
+import type { AliasRule } from '@forebay/router'
 import { CircuitBreaker, isBrokerFault, isStoreFault, type Trouble } from './circuit-breaker.ts'
 import { guardBlobs, guardQueues } from './guard.ts'
 import { type PoolSet, type PoolSpec, type RoutingSpec, routingUsual } from './pool-spec.ts'
@@ -14,6 +15,8 @@ export interface Pools {
   list(): readonly PoolSpec[]
   /** How one of them is chosen. */
   readonly routing: RoutingSpec
+  /** The models' aliases. */
+  readonly routes: readonly AliasRule[]
   /** Undefined for a pool that is not configured. */
   spec(name: string): PoolSpec | undefined
   /** True when the pool may be used: configured, or any name when there is no file. */
@@ -110,6 +113,7 @@ export function openPools(options: {
   return {
     list: () => set.pools,
     routing: set.routing ?? routingUsual,
+    routes: set.routes ?? [],
     spec: (name) => pools.get(name)?.spec,
     knows: (name) => set.file === undefined || pools.has(name),
     queues: async (name) => queues(find(name)),

@@ -62,6 +62,21 @@ pools:
     )
   })
 
+  it('says which models aliases stand for, and names a model that no pool serves', () => {
+    const pool = "pools: [{ name: a, queue: 'memory:', models: [m, n] }]"
+    const routes = (text: string) => parsePoolsFile({ text: `${pool}\n${text}`, file: 'f', env: {} }).routes
+    expect(routes('')).toEqual([])
+    expect(routes('routes: [{ alias: x, to: m }, { alias: y, to: { m: 9, n: 1 }, when: { minTokens: 5 } }]')).toEqual([
+      { alias: 'x', to: { m: 1 }, when: {} },
+      { alias: 'y', to: { m: 9, n: 1 }, when: { minTokens: 5 } },
+    ])
+    expect(() => routes('routes:\n  - { alias: x, to: typo }')).toThrow(
+      "line 3: routes[0].to names the model 'typo', which no pool serves",
+    )
+    expect(() => routes('routes: [{ alias: x, to: { m: 0 } }]')).toThrow(/routes\[0\].to/)
+    expect(() => routes('routes: [{ alias: x, to: m, when: { size: 1 } }]')).toThrow('size is no setting of routes')
+  })
+
   it('with a managed pool says what may be spent there', () => {
     expect(messageOf("pools: [{ name: a, queue: 'memory:', managed: true }]")).toContain(
       'pools[0].managed is true and spendCapPerDay not given',

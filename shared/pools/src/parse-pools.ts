@@ -1,10 +1,11 @@
 import { openBlobs } from '@forebay/blobs'
 import { ForebayError } from '@forebay/kernel'
 import { checkQueueUrl } from '@forebay/queue-select'
+import type { AliasRule } from '@forebay/router'
 import { isMap, isNode, isPair, isScalar, LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
 import { type PoolSpec, type RoutingSpec, routingUsual } from './pool-spec.ts'
-import { poolSchema, poolsFileSchema, routingSchema } from './pools-file.ts'
+import { aliasSchema, poolSchema, poolsFileSchema, routingSchema } from './pools-file.ts'
 
 type Path = readonly PropertyKey[]
 
@@ -30,8 +31,8 @@ interface FileText {
   only?: string | undefined
 }
 
-/** The same, and what the file says of routing. */
-export function parsePoolsFile(options: FileText): { pools: PoolSpec[]; routing: RoutingSpec } {
+/** The same, and what the file says of routing and of aliases. */
+export function parsePoolsFile(options: FileText): { pools: PoolSpec[]; routing: RoutingSpec; routes: AliasRule[] } {
   const lines = new LineCounter()
   const document = parseDocument(options.text, { lineCounter: lines })
   const syntax = document.errors.map((err) => ({
@@ -51,7 +52,10 @@ export function parsePoolsFile(options: FileText): { pools: PoolSpec[]; routing:
           ? { path: issue.path, message: issue.message }
           : {
               path: [...issue.path, key],
-              message: issue.path[0] === 'routing' ? 'is no setting of routing' : 'is no setting of a pool',
+              message:
+                issue.path[0] === 'routing' || issue.path[0] === 'routes'
+                  ? `is no setting of ${issue.path[0]}`
+                  : 'is no setting of a pool',
             },
       )
     }
@@ -91,9 +95,10 @@ export function parsePoolsFile(options: FileText): { pools: PoolSpec[]; routing:
     }),
   )
   const routing = parsed.data?.routing ?? routingSchema.optional().parse(field(value, 'routing'))
-  if (!routing) return { pools: named, routing: routingUsual }
+  const routes = parsed.data?.routes ?? z.array(aliasSchema).optional().parse(field(value, 'routes')) ?? []
+  if (!routing) return { pools: named, routing: routingUsual, routes }
   const { cloud, region } = routing.home
-  return { pools: named, routing: { weights: routing.weights, home: { cloud, region } } }
+  return { pools: named, routing: { weights: routing.weights, home: { cloud, region } }, routes }
 }
 
 /** What is wrong with a queue URL, to follow the name of its setting; undefined when a driver would take it. */
@@ -162,7 +167,23 @@ function contradictions(value: unknown): Fault[] {
       if (fault !== undefined) at(key, fault)
     }
   }
+  faults.push(...unknownTargets(value))
   return faults
+}
+
+/** Models that an alias stands for and no pool serves; known only when every pool says what it serves. */
+function unknownTargets(value: unknown): Fault[] {
+  const served = listOf(value).map((pool) => field(pool, 'models'))
+  const routes = field(value, 'routes')
+  if (!Array.isArray(routes) || !served.every(Array.isArray)) return []
+  const known = new Set(served.flat())
+  return routes.flatMap((route, i) => {
+    const to = field(route, 'to')
+    const targets = typeof to === 'string' ? [to] : typeof to === 'object' && to !== null ? Object.keys(to) : []
+    return targets
+      .filter((model) => !known.has(model))
+      .map((model) => ({ path: ['routes', i, 'to'], message: `names the model '${model}', which no pool serves` }))
+  })
 }
 
 function faultOfBlobUrl(url: string): string | undefined {

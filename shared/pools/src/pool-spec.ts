@@ -1,4 +1,4 @@
-import { type Weights, weightsUsual } from '@forebay/router'
+import { type AliasRule, type Weights, weightsUsual } from '@forebay/router'
 
 /** One pool as configured: where its queues and blobs are, and what it is. */
 export interface PoolSpec {
@@ -49,4 +49,6 @@ export interface PoolSet {
   readonly file: string | undefined
   /** As usual when not given. */
   readonly routing?: RoutingSpec
+  /** The models' aliases, in the order in which they are tried; none when not given. */
+  readonly routes?: readonly AliasRule[]
 }

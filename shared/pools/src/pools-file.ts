@@ -1,3 +1,4 @@
+import { inferenceEndpointSchema } from '@forebay/contracts'
 import { weightsUsual } from '@forebay/router'
 import { z } from 'zod'
 
@@ -92,11 +93,32 @@ export const routingSchema = z
   })
   .describe('How a pool is chosen among those that may run a request')
 
+/** A name that clients may ask for, and the models that answer. */
+export const aliasSchema = z
+  .strictObject({
+    alias: text.describe('The model that clients ask for; may be the name of a real one'),
+    to: z
+      .union([text.transform((model) => ({ [model]: 1 })), z.record(text, z.number().positive('must be more than 0'))])
+      .refine((to) => Object.keys(to).length > 0, 'must name a model')
+      .describe('The model that answers, or several with the share of each'),
+    when: z
+      .strictObject({
+        tenants: z.array(text).min(1, 'must name a tenant, or be left out').optional(),
+        endpoints: z.array(inferenceEndpointSchema).min(1, 'must name an endpoint, or be left out').optional(),
+        minTokens: z.number().min(0, 'must not be negative').optional(),
+        maxTokens: z.number().min(0, 'must not be negative').optional(),
+      })
+      .default({})
+      .describe('All that is given must hold; tokens are estimated, prompt and output together'),
+  })
+  .describe('Live requests for a name go to another model; the first rule that holds decides')
+
 /** The configuration file. */
 export const poolsFileSchema = z.strictObject({
   $schema: z.string().optional(),
   pools: z.array(poolSchema).min(1, 'must name a pool'),
   routing: routingSchema.optional(),
+  routes: z.array(aliasSchema).optional(),
 })
 
 /** The file's JSON schema, for editors. */

@@ -2,5 +2,6 @@ export { type Candidate, type Spill, type Weights, weightsUsual } from './candid
 export { chooseRoute, type RouteDecision } from './choose-route.ts'
 export { narrow } from './narrow.ts'
 export { proximity } from './proximity.ts'
+export { type AliasedRequest, type AliasRule, resolveAlias } from './resolve-alias.ts'
 export { scorePools } from './score-pools.ts'
 export { rankSticky } from './sticky.ts'

@@ -83,7 +83,9 @@ export class ModelDirectory implements Running {
     this.#stopListening ??= await this.#bus.onAnnounce((announcement) => this.#heard(announcement))
     this.#stopReading ??= this.#clock.every(tableKeptMs, () => void this.#refresh().catch(() => {}))
     // Without the database the gateway starts, too; what it cannot know then is asked for again.
-    await this.#refresh().catch(() => {})
+    await this.#refresh()
+      .then(() => this.#nameUnknownTargets())
+      .catch(() => {})
   }
 
   async stop(): Promise<void> {
@@ -175,12 +177,29 @@ export class ModelDirectory implements Running {
         if (!models.has(id)) models.set(id, { id, engine: worker.engine, firstSeenMs: worker.atMs })
       }
     }
+    for (const { alias } of this.#pools.routes) {
+      if (!models.has(alias)) models.set(alias, { id: alias, engine: 'alias', firstSeenMs: 0 })
+    }
     return [...models.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
   }
 
   /** When a worker of the pool that takes work was last heard of; long ago when never. */
   lastHeardMs(pool: string): number {
     return this.#poolHeardMs.get(pool) ?? Number.NEGATIVE_INFINITY
+  }
+
+  /** At the start: a misspelt model in an alias would else be found by a client. */
+  #nameUnknownTargets(): void {
+    const known = new Set([
+      ...this.#rows.map(({ model }) => model),
+      ...this.#pools.list().flatMap(({ models }) => models ?? []),
+    ])
+    for (const { alias, to } of this.#pools.routes) {
+      for (const model of Object.keys(to)) {
+        if (!known.has(model))
+          this.#logger.warn({ alias, model }, 'an alias stands for a model that no pool has served')
+      }
+    }
   }
 
   #choose(names: Iterable<string>, wish: PoolWish): PoolChoice | undefined {

@@ -15,6 +15,9 @@ pools:
   - { name: dear, queue: 'memory:', costPerGpuHour: 4, models: [cost, m] }
   - { name: spare, queue: 'memory:', tier: 2, models: [m] }
   - { name: api, queue: 'memory:', managed: true, spendCapPerDay: 0.5, models: [m] }
+routes:
+  - { alias: chat, to: cost, when: { tenants: [aliased], maxTokens: 4096 } }
+  - { alias: chat, to: m, when: { tenants: [aliased] } }
 `
 const queues = makeMemoryProvider({ clock: systemClock })
 let harness: Harness
@@ -47,6 +50,19 @@ describe('a live request', () => {
     expect(await (await harness.registry.getSingleMetric('forebay_routes_total'))?.get()).toMatchObject({
       values: [{ value: 1, labels: { pool: 'cheap', reason: 'score' } }],
     })
+  })
+
+  it('for an alias reaches the model that it stands for, its other bytes as they came', async () => {
+    const { jobs } = await worker('cheap', ['cost'])
+    const key = await harness.newKey('aliased')
+    const body = (model: string) =>
+      `{ "x":1e2,\n "model" : "${model}", "messages":[{"role":"user","content":"\\u0068i"}], "max_tokens": 10 }`
+    const answer = await harness.call('POST', '/v1/chat/completions', key, body('chat'))
+    expect([answer.status, answer.headers.get('x-forebay-model')]).toEqual([200, 'cost'])
+    expect(jobs[0]).toMatchObject({ model: 'cost', body: body('cost') })
+    expect(await routed('chat')).toMatch(/The model `chat` does not exist/)
+    const list = await harness.call('GET', '/v1/models', key)
+    expect(list.json['data']).toContainEqual(expect.objectContaining({ id: 'chat', owned_by: 'alias' }))
   })
 
   it('fails over tier by tier, then to a managed pool until its cap of the day is spent', async () => {

@@ -8,8 +8,9 @@ import { sendHit } from '../cache/send-hit.ts'
 import type { App, GatewayDeps } from '../gateway-deps.ts'
 import { asForebayError } from '../http/send-error.ts'
 import { readResidency } from '../pools/residency.ts'
+import { readAliasedBody } from './aliased-body.ts'
 import { answerCall } from './answer-call.ts'
-import { type LiveBody, readLiveBody } from './live-body.ts'
+import type { LiveBody } from './live-body.ts'
 import type { PoolChoice, PoolWish } from './model-directory.ts'
 import { prefixKey } from './prefix-key.ts'
 
@@ -37,14 +38,18 @@ async function serveLive(
   const startedMs = deps.clock.now()
   const caller = callerOf(request)
   if (!Buffer.isBuffer(request.body)) throw new ForebayError('invalid_json', 'The request needs a JSON body.')
-  const body = readLiveBody(endpoint, request.body)
+  const { body, alias } = readAliasedBody({
+    ...{ rules: deps.pools.routes, endpoint, bytes: request.body },
+    ...{ tenantId: caller.tenantId, requestId: request.id },
+  })
   const { model, stream } = body
   const residency = readResidency(request.headers, caller)
   const wish = { model, residency, stream, stickyKey: prefixKey(model, body.fields) }
   const choice = await deps.models.poolFor(wish)
   const { pool } = choice
   deps.metrics.routes.inc({ pool, reason: choice.reason })
-  deps.logger.debug({ requestId: request.id, ...choice }, 'live request routed')
+  if (alias !== undefined) reply.header('x-forebay-model', body.model)
+  deps.logger.debug({ requestId: request.id, alias, ...choice }, 'live request routed')
   const { tenantId } = caller
   const asked = { requestId: request.id, tenantId, endpoint, body, pool, headers: request.headers }
   const draw = await deps.budgets.admit(caller, endpoint, body)
