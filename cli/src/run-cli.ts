@@ -13,6 +13,7 @@ import { addLedgerCommands } from './commands/ledger.ts'
 import { addModelsCommand } from './commands/models.ts'
 import { addPlanCommand } from './commands/plan.ts'
 import { addPoolsCommands } from './commands/pools.ts'
+import { addProjectsCommands } from './commands/projects.ts'
 import { addScalingCommand } from './commands/scaling.ts'
 import { addSetupCommands } from './commands/setup.ts'
 import { addSimulateCommand } from './commands/simulate.ts'
@@ -78,6 +79,7 @@ function makeProgram(cli: Cli): Command {
   addDocsCommands(program, cli)
   addFilesCommands(program, cli)
   addKeysCommands(program, cli)
+  addProjectsCommands(program, cli)
   addWebhooksCommands(program, cli)
   addUsageCommand(program, cli)
   addLedgerCommands(program, cli)
