@@ -23,7 +23,7 @@ ENV NODE_ENV=production \
     BLOB_URL=file:///var/lib/forebay/blobs
 WORKDIR /app
 # A named volume mounted here takes over this owner.
-RUN mkdir -p /var/lib/forebay/blobs && chown -R node:node /var/lib/forebay
+RUN mkdir -p /var/lib/forebay/blobs /var/lib/forebay/keys && chown -R node:node /var/lib/forebay
 COPY --from=dependencies /app ./
 COPY . .
 USER node
