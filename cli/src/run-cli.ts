@@ -4,6 +4,7 @@ import pc from 'picocolors'
 import type { Cli } from './command.ts'
 import { addAuditCommands } from './commands/audit.ts'
 import { addBatchCommands } from './commands/batch.ts'
+import { addBenchCommand } from './commands/bench.ts'
 import { addBudgetsCommands } from './commands/budgets.ts'
 import { addCacheCommands } from './commands/cache.ts'
 import { addDocsCommands } from './commands/docs.ts'
@@ -91,6 +92,7 @@ function makeProgram(cli: Cli): Command {
   addAuditCommands(program, cli)
   addSimulateCommand(program, cli)
   addPlanCommand(program, cli)
+  addBenchCommand(program, cli)
   addSetupCommands(program, cli)
   return program
 }
