@@ -1,5 +1,6 @@
 import { openBlobs } from '@forebay/blobs'
 import { ForebayError } from '@forebay/kernel'
+import { type ModelSpec, modelsSchema } from '@forebay/model-registry'
 import { checkQueueUrl } from '@forebay/queue-select'
 import type { AliasRule } from '@forebay/router'
 import { isMap, isNode, isPair, isScalar, LineCounter, parseDocument } from 'yaml'
@@ -31,8 +32,16 @@ interface FileText {
   only?: string | undefined
 }
 
-/** The same, and what the file says of routing and of aliases. */
-export function parsePoolsFile(options: FileText): { pools: PoolSpec[]; routing: RoutingSpec; routes: AliasRule[] } {
+/** All that a file says: its pools, routing, aliases and models. */
+interface FileSays {
+  pools: PoolSpec[]
+  routing: RoutingSpec
+  routes: AliasRule[]
+  models: ModelSpec[]
+}
+
+/** The same, and the rest of what the file says. */
+export function parsePoolsFile(options: FileText): FileSays {
   const lines = new LineCounter()
   const document = parseDocument(options.text, { lineCounter: lines })
   const syntax = document.errors.map((err) => ({
@@ -52,10 +61,9 @@ export function parsePoolsFile(options: FileText): { pools: PoolSpec[]; routing:
           ? { path: issue.path, message: issue.message }
           : {
               path: [...issue.path, key],
-              message:
-                issue.path[0] === 'routing' || issue.path[0] === 'routes'
-                  ? `is no setting of ${issue.path[0]}`
-                  : 'is no setting of a pool',
+              message: ['routing', 'routes', 'models'].includes(String(issue.path[0]))
+                ? `is no setting of ${String(issue.path[0])}`
+                : 'is no setting of a pool',
             },
       )
     }
@@ -96,9 +104,10 @@ export function parsePoolsFile(options: FileText): { pools: PoolSpec[]; routing:
   )
   const routing = parsed.data?.routing ?? routingSchema.optional().parse(field(value, 'routing'))
   const routes = parsed.data?.routes ?? z.array(aliasSchema).optional().parse(field(value, 'routes')) ?? []
-  if (!routing) return { pools: named, routing: routingUsual, routes }
+  const models = parsed.data?.models ?? modelsSchema.optional().parse(field(value, 'models')) ?? []
+  if (!routing) return { pools: named, routing: routingUsual, routes, models }
   const { cloud, region } = routing.home
-  return { pools: named, routing: { weights: routing.weights, home: { cloud, region } }, routes }
+  return { pools: named, routing: { weights: routing.weights, home: { cloud, region } }, routes, models }
 }
 
 /** What is wrong with a queue URL, to follow the name of its setting; undefined when a driver would take it. */

@@ -1,3 +1,4 @@
+import type { ModelSpec } from '@forebay/model-registry'
 import { type AliasRule, type Weights, weightsUsual } from '@forebay/router'
 
 /** One pool as configured: where its queues and blobs are, and what it is. */
@@ -51,4 +52,6 @@ export interface PoolSet {
   readonly routing?: RoutingSpec
   /** The models' aliases, in the order in which they are tried; none when not given. */
   readonly routes?: readonly AliasRule[]
+  /** The models that the file describes. */
+  readonly models?: readonly ModelSpec[]
 }

@@ -1,4 +1,5 @@
 import { inferenceEndpointSchema } from '@forebay/contracts'
+import { modelsSchema } from '@forebay/model-registry'
 import { weightsUsual } from '@forebay/router'
 import { z } from 'zod'
 
@@ -119,6 +120,7 @@ export const poolsFileSchema = z.strictObject({
   pools: z.array(poolSchema).min(1, 'must name a pool'),
   routing: routingSchema.optional(),
   routes: z.array(aliasSchema).optional(),
+  models: modelsSchema.optional(),
 })
 
 /** The file's JSON schema, for editors. */
