@@ -5,7 +5,7 @@ import type { Database } from '@forebay/store'
 
 const refreshMs = 5_000
 
-/** The price book as it was at most five seconds ago: for estimates, never for what is charged. */
+/** The price book as it was at most five seconds ago: for estimates and what clients are shown, never for what is charged. */
 export class PriceCache implements Running {
   readonly #options: { db: Database; clock: Clock; logger: Logger }
   #prices: readonly Price[] = []

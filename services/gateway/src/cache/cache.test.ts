@@ -101,6 +101,52 @@ describe('the exact cache', () => {
     expect(worker.jobs).toHaveLength(1)
   })
 
+  it('tells what a request and a hit of it cost where the client asks, and leaves every other body as it was', async () => {
+    const worker = await startScriptedWorker(harness, {
+      models: ['priced'],
+      onJob: async (job, send) => {
+        if (!job.stream) return answerJson(send, chatAnswer)
+        await send({ type: 'accepted', workerId: 'w1' })
+        await send({ type: 'head', status: 200, contentType: 'text/event-stream' })
+        await send({ type: 'data', text: `${chunkEvent('Hello')}${usageEvent}data: [DONE]\n\n` })
+        await send({ type: 'end', usage: null })
+      },
+    })
+    const key = await harness.newKey('cache-cost')
+    const wish = { 'x-forebay-include-cost': 'true' }
+    const priced = { ...ask, model: 'priced' }
+    const usage = chatAnswer.usage
+    const unpriced = await chat(key, { ...priced, seed: 1 }, wish)
+    expect(unpriced.json['usage']).toEqual({ ...usage, cost: null, cost_nano: null, cost_currency: null })
+    const admin = await harness.newKey('cache-admin', 'admin')
+    for (const [usageType, nano] of Object.entries({ input: 1e9, cached_input: 1e8, output: 2e9 })) {
+      const price = { tenant: 'cache-cost', model: 'priced', usage_type: usageType, nano_per_million: nano }
+      expect((await harness.call('POST', '/admin/prices', admin, price)).status).toBe(200)
+    }
+    // A price flushes too, but this says when.
+    await harness.call('POST', '/admin/cache/flush', admin, { tenant: 'cache-cost' })
+    const full = { cost: 7000e-9, cost_nano: 7000, cost_currency: 'USD' }
+    const hit = { cost: 300e-9, cost_nano: 300, cost_currency: 'USD' }
+
+    const computed = await chat(key, priced, wish)
+    expect([computed.cache, computed.json]).toEqual(['miss', { ...chatAnswer, usage: { ...usage, ...full } }])
+    const served = await chat(key, priced, wish)
+    expect([served.cache, served.json]).toEqual(['hit', { ...chatAnswer, usage: { ...usage, ...hit } }])
+    const plain = await chat(key, priced)
+    expect([plain.cache, plain.text]).toEqual(['hit', JSON.stringify(chatAnswer)])
+
+    const shown = { ...priced, temperature: 1, stream: true, stream_options: { include_usage: true } }
+    const streamed = await chat(key, shown, wish)
+    const [content, counted, done] = streamed.text.split('\n\n')
+    expect([`${content}\n\n`, done]).toEqual([chunkEvent('Hello'), 'data: [DONE]'])
+    expect(JSON.parse(counted?.slice(5) ?? '').usage).toEqual({ ...usage, ...full })
+    const replayed = await chat(key, { ...shown, temperature: 0 }, wish)
+    expect([replayed.cache, replayed.text]).toEqual(['hit', expect.stringContaining('"cost_nano":300,')])
+    const unasked = await chat(key, { ...shown, stream_options: null }, wish)
+    expect(unasked.text).toBe(`${chunkEvent('Hello')}data: [DONE]\n\n`)
+    expect(worker.jobs).toHaveLength(4)
+  })
+
   it('is left out where the client says so, where the answer is not determined, and between tenants', async () => {
     const worker = await answering()
     const [key, other] = [await harness.newKey('cache-out'), await harness.newKey('cache-other')]

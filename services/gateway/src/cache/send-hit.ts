@@ -5,6 +5,7 @@ import { ForebayError } from '@forebay/kernel'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { callerOf } from '../auth/require-caller.ts'
 import type { GatewayDeps } from '../gateway-deps.ts'
+import { costOf, wantsCost, withCost } from '../live/shown-cost.ts'
 import type { Asked } from './live-answers.ts'
 
 /**
@@ -25,9 +26,17 @@ export function sendHit(options: {
 }): void {
   const { answer, asked, deps, draw, reply, request, similarity, startedMs } = options
   const { body, endpoint } = asked
-  const text = body.stream ? replayStream(endpoint, answer.text, { includeUsage: !body.hideUsage }) : answer.text
-  if (text === undefined) throw new ForebayError('internal', 'The stored answer cannot be replayed as a stream.')
   const nowMs = deps.clock.now()
+  const source = similarity === undefined ? 'exact_cache' : 'semantic_cache'
+  const { tenantId } = asked
+  const modelVersions = answer.modelVersion ? [answer.modelVersion] : []
+  const priced = { tenantId, endpoint, model: body.model, lane: body.lane, source, modelVersions, atMs: nowMs } as const
+  // By what computing it used, as the ledger does.
+  const whole = wantsCost(request.headers)
+    ? withCost(answer.text, () => costOf(priced, answer.usage, deps.prices.all))
+    : answer.text
+  const text = body.stream ? replayStream(endpoint, whole, { includeUsage: !body.hideUsage }) : whole
+  if (text === undefined) throw new ForebayError('internal', 'The stored answer cannot be replayed as a stream.')
   reply.headers({
     'x-forebay-source-request-id': answer.requestId,
     ...(similarity === undefined ? {} : { 'x-forebay-cache-similarity': similarity.toFixed(4) }),
@@ -59,7 +68,7 @@ export function sendHit(options: {
     durationMs: nowMs - startedMs,
     batcherMs: 0,
     finishedAtMs: nowMs,
-    source: similarity === undefined ? 'exact_cache' : 'semantic_cache',
+    source,
     gpuMs: 0,
     modelVersion: answer.modelVersion || null,
     bodyHash: createHash('sha256').update(body.given).digest('hex'),

@@ -5,6 +5,7 @@ import type { FastifyReply } from 'fastify'
 import type { AnswerRecorder } from '../cache/answer-recorder.ts'
 import { asForebayError } from '../http/send-error.ts'
 import type { LiveCall } from './live-call.ts'
+import { eventWithCost, type ShownCost, withCost } from './shown-cost.ts'
 import { cutSseEvents, isUsageChunk } from './sse-events.ts'
 import { SseWriter } from './sse-writer.ts'
 
@@ -30,8 +31,11 @@ export async function answerCall(options: {
   onFirstByte: () => void
   /** Is told what the engine sent, as it sent it. */
   recorder?: AnswerRecorder | undefined
+  /** What an answer of this usage costs, when its client wants to see that: the answer is then written anew with it. */
+  costFor?: ((usage: Usage) => ShownCost) | undefined
 }): Promise<Answered> {
-  const { call, recorder, reply, stream } = options
+  const { call, costFor, recorder, reply, stream } = options
+  const shown = (text: string) => (costFor && isUsageChunk(text) ? eventWithCost(text, costFor) : text)
   const writer = stream ? openWriter(reply, options.clock, options.onFirstByte) : undefined
   let events = cutSseEvents()
   let head: Head | undefined
@@ -49,14 +53,17 @@ export async function answerCall(options: {
       } else if (event.type === 'data' && writer && isStream(head)) {
         const whole = events.push(event.text).filter((text) => !(options.hideUsage && isUsageChunk(text)))
         if (whole.length > 0) call.commit()
-        if (whole.length > 0) await writer.write(whole.join(''))
+        if (whole.length > 0) await writer.write(whole.map(shown).join(''))
       } else if (event.type === 'data') {
         collected.push(event.text)
       } else {
         const status = head?.status ?? 502
         if (writer && isStream(head)) await writer.write(events.rest())
         else if (writer?.open) await writer.write(errorEvent(collected.join('')))
-        else sendWhole(reply, head, collected.join(''), options.onFirstByte)
+        else {
+          const body = collected.join('')
+          sendWhole(reply, head, costFor && status < 300 ? withCost(body, costFor) : body, options.onFirstByte)
+        }
         return { usage: event.usage, status }
       }
     }

@@ -2,6 +2,7 @@ import type { Draw } from '@forebay/budgets'
 import type { InferenceEndpoint, Usage } from '@forebay/contracts'
 import { describeError, ForebayError } from '@forebay/kernel'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { z } from 'zod'
 import { callerOf } from '../auth/require-caller.ts'
 import type { AnswerRecorder } from '../cache/answer-recorder.ts'
 import { sendHit } from '../cache/send-hit.ts'
@@ -13,6 +14,16 @@ import { answerCall } from './answer-call.ts'
 import type { LiveBody } from './live-body.ts'
 import type { PoolChoice, PoolWish } from './model-directory.ts'
 import { prefixKey } from './prefix-key.ts'
+import { costOf, type ShownCost, wantsCost } from './shown-cost.ts'
+
+const headers = z.object({
+  'x-forebay-include-cost': z
+    .enum(['true', 'false'])
+    .optional()
+    .describe(
+      'true: usage also says cost (in currency units), cost_nano and cost_currency; in a stream, its usage chunk',
+    ),
+})
 
 /** Adds a real-time endpoint. Its body reaches the engine as it came, so the schema is for the documentation alone. */
 export function addLiveRoute(
@@ -23,7 +34,7 @@ export function addLiveRoute(
   app.route({
     method: 'POST',
     url: options.endpoint,
-    schema: { tags: ['Inference'], ...options.schema },
+    schema: { tags: ['Inference'], headers, ...options.schema },
     validatorCompiler: () => (data: unknown) => ({ value: data }),
     handler: (request, reply) => serveLive(options.endpoint, deps, request, reply),
   })
@@ -142,6 +153,7 @@ async function compute(options: {
       stream: body.stream,
       hideUsage: body.hideUsage,
       recorder,
+      costFor: wantsCost(request.headers) ? (usage) => costNow(usage, call.pool, options) : undefined,
       onFirstByte: () => {
         const [nowMs, { pool }] = [clock.now(), call]
         reply.header('openai-processing-ms', String(nowMs - startedMs))
@@ -164,6 +176,19 @@ async function compute(options: {
     deps.calls.close(call)
     metrics.liveSeconds.observe({ endpoint, outcome }, (clock.now() - startedMs) / 1000)
   }
+}
+
+function costNow(
+  usage: Usage,
+  pool: string,
+  asked: { deps: GatewayDeps; request: FastifyRequest; endpoint: InferenceEndpoint; body: LiveBody },
+): ShownCost {
+  const { body, deps, endpoint, request } = asked
+  const { lane, model } = body
+  const { tenantId } = callerOf(request)
+  const { said: modelVersions } = deps.models.versionsOf(pool, model)
+  const atMs = deps.clock.now()
+  return costOf({ tenantId, endpoint, model, lane, source: 'engine', modelVersions, atMs }, usage, deps.prices.all)
 }
 
 /** Aborts when the client closes its connection. */
