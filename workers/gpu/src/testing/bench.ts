@@ -50,6 +50,7 @@ export async function makeBench(
   const frames: ReplyFrame[] = []
   const seenEvents = new Set<string>()
   const running: Running[] = []
+  const registry = makeRegistry()
   const store = async (event: ResultEvent) => {
     if (seenEvents.has(event.id)) return
     seenEvents.add(event.id)
@@ -94,13 +95,16 @@ export async function makeBench(
     notes,
     idle,
     frames,
+    /** The metrics of its first worker. */
+    registry,
     /** Starts a worker; stopped by `stop` at the latest. */
     async worker(engineUrl: string, tuning: Partial<WorkerTuning> = {}): Promise<Worker> {
       const worker = await startWorker({
         config,
         clock,
         logger: silentLogger,
-        registry: makeRegistry(),
+        registry,
+        quantization: 'fp8',
         blobs,
         queues,
         bus,
