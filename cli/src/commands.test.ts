@@ -195,6 +195,7 @@ describe('forebay', () => {
       run('models'),
       run('usage', '--group-by', 'day', '--start', '2026-01-01'),
     ])
+    await run('usage', '--by', 'line', '--batch', 'batch_1')
     expect(files).toContain('a?[31m.jsonl')
     expect(JSON.parse(deleted)).toEqual({ id: 'file-in', deleted: true })
     expect(created).toBe('fb-secret\n')
@@ -203,7 +204,7 @@ describe('forebay', () => {
       role: 'admin',
       tenant: 'acme',
     })
-    expect(keys).toMatch(/key_1 +wxyz +user +research +revoked/)
+    expect(keys).toMatch(/key_1 +wxyz +user +revoked .* research +ci/)
     expect(hooked).toBe('whsec_x\n')
     expect(JSON.parse(server.to('POST /v1/webhooks')[0]?.body ?? '').events).toEqual([
       'batch.completed',
@@ -212,7 +213,10 @@ describe('forebay', () => {
     expect(hooks).toContain('disabled: It answered 410 Gone.')
     expect(models).toBe('llama\nqwen\n')
     expect(usage).toMatch(/^DAY +REQUESTS.*\nllama +1,234 +5 +6 +1\.50 USD\n$/)
-    expect(server.to('GET /v1/usage')[0]?.url).toBe('/v1/usage?group_by=day&start=2026-01-01')
+    expect(server.to('GET /v1/usage').map((call) => call.url)).toEqual([
+      '/v1/usage?group_by=day&start=2026-01-01',
+      '/v1/usage?group_by=line&batch=batch_1',
+    ])
   })
 
   it('shows every setting and where it is from, with secrets masked', async () => {

@@ -66,7 +66,7 @@ function makeProgram(cli: Cli): Command {
       `Examples:
   forebay batch submit requests.jsonl --wait
   forebay docs submit 'docs/**/*.md' --model llama-3.1-8b --prompt 'Summarise: {{text}}'
-  forebay usage --group-by model
+  forebay usage --by model
 `,
     )
     .addHelpText('after', exitCodeHelp)

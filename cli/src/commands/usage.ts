@@ -1,5 +1,4 @@
 import { type Command, Option } from 'commander'
-import type { Page } from '../api-objects.ts'
 import { type Cli, examples, onRun } from '../command.ts'
 import { exitCodes } from '../failure.ts'
 import { money, table } from '../text.ts'
@@ -14,32 +13,47 @@ interface UsageRow {
   currency?: string
 }
 
+interface UsagePage {
+  data: UsageRow[]
+  /** There are more rows after the last. */
+  truncated?: boolean
+}
+
+const groups = ['model', 'batch', 'line', 'day', 'key', 'project', 'tenant']
+
 /** `forebay usage` */
 export function addUsageCommand(program: Command, cli: Cli): void {
   const usage = examples(
     program.command('usage').description('requests, tokens and cost, from the ledger'),
-    'forebay usage --group-by day',
-    'forebay usage --group-by batch --start 2026-01-01',
-    'forebay usage --group-by project --csv',
+    'forebay usage --by day',
+    'forebay usage --by batch --start 2026-01-01',
+    'forebay usage --by line --batch batch_123 --json',
+    'forebay usage --by project --csv',
     'forebay usage export --start 2026-01-01 > focus.csv',
   )
-    .addOption(
-      new Option('--group-by <what>', 'one row for each')
-        .choices(['model', 'batch', 'day', 'key', 'project', 'tenant'])
-        .default('model'),
-    )
+    .addOption(new Option('--by <what>', 'one row for each; model when not given').choices(groups))
+    .addOption(new Option('--group-by <what>', 'the same').choices(groups).hideHelp())
+    .option('--batch <id>', 'of this batch alone; --by line needs it')
     .option('--start <time>', 'from this time on')
     .option('--end <time>', 'before this time')
     .option('--csv', 'print CSV')
-  type UsageOptions = { groupBy: string; start?: string; end?: string; csv?: boolean }
+  type UsageOptions = { by?: string; groupBy?: string; batch?: string; start?: string; end?: string; csv?: boolean }
   onRun<[], UsageOptions>(cli, usage, async ({ api, out }, _args, options) => {
-    const query = { group_by: options.groupBy, start: options.start, end: options.end }
-    const { data } = await api().call<Page<UsageRow>>('GET', '/v1/usage', { query })
+    const { batch, end, start } = options
+    const by = options.by ?? options.groupBy ?? 'model'
+    const data: UsageRow[] = []
+    for (let after: string | undefined; ; ) {
+      const query = { group_by: by, batch, start, end, after }
+      const page = await api().call<UsagePage>('GET', '/v1/usage', { query })
+      data.push(...page.data)
+      after = page.data.at(-1)?.key ?? undefined
+      if (page.truncated !== true || after === undefined) break
+    }
     out.data(data, () =>
       options.csv === true
         ? csvOf(data)
         : table(
-            [options.groupBy.toUpperCase(), 'REQUESTS', 'TOKENS IN', 'TOKENS OUT', 'COST'],
+            [by.toUpperCase(), 'REQUESTS', 'TOKENS IN', 'TOKENS OUT', 'COST'],
             data.map((row) => [
               ...[row.key, row.requests, row.input_tokens, row.output_tokens],
               money(row.cost_nano, row.currency ?? 'USD'),

@@ -91,3 +91,38 @@ it('tells the drift of the ledger per tenant: none by corrections, some by an en
     ...{ entries: 2, ledger_nano: 130, recomputed_nano: 70, drift_nano: 10 + 70, unmatched: 1 },
   })
 })
+
+it('groups a batch by line, in line order and in pages, a correction with the line that it corrects', async () => {
+  await harness.db.query(
+    `INSERT INTO files (id, tenant_id, purpose, filename, bytes, blob_key, sha256) VALUES ('file-l', 'acme', 'batch', 'f', 1, 'k', '')`,
+  )
+  await harness.db.query(
+    `INSERT INTO batches (id, tenant_id, api_key_id, endpoint, input_file_id, completion_window, status, expires_at)
+     VALUES ('batch_1', 'acme', 'k', '/v1/chat/completions', 'file-l', '24h', 'in_progress', now())`,
+  )
+  for (const line of [2, 10]) {
+    await harness.db.query(
+      `INSERT INTO ledger (request_id, kind, tenant_id, batch_id, model, lane, prompt_tokens, completion_tokens, reasoning_tokens,
+         amount_nano, price_ids, occurred_at) VALUES ($1, 'usage', 'acme', 'batch_1', 'm', 'batch', 9, 0, 0, 9, '{1}', now() - interval '90 days')`,
+      [`batch_req_1_${line}`],
+    )
+  }
+  const entry = await entryOf('batch_req_1_10')
+  expect((await correct({ kind: 'adjustment', entry, amount_nano: -4, reason: 'x' })).status).toBe(200)
+  const lines = (more: string) => harness.call('GET', `/v1/usage?group_by=line${more}`, user)
+  const first = await lines('&batch=batch_1&limit=1')
+  expect(first.json).toMatchObject({ data: [{ key: '2', requests: 1, cost_nano: 9 }], truncated: true })
+  const rest = await lines('&batch=batch_1&after=2')
+  expect(rest.json).toMatchObject({
+    data: [{ key: '10', requests: 1, input_tokens: 9, cost_nano: 5, corrections_nano: -4 }],
+    truncated: false,
+  })
+  const refused = [await lines(''), await lines('&batch=batch_1&after=x'), await lines('&batch=batch_2')]
+  expect(refused.map(({ status, json }) => [status, json.error?.param])).toEqual([
+    ...[
+      [400, 'batch'],
+      [400, 'after'],
+      [404, 'batch'],
+    ],
+  ])
+})
