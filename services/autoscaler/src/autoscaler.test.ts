@@ -73,22 +73,24 @@ async function start(
 /** A batch with chunks of 1 M tokens each, due in so many hours; of the first chunk half is done. */
 async function batch(chunks: number, hours: number, residency: string | null = null): Promise<string> {
   const id = newId('batch_', clock.now())
-  await db.query(
-    `INSERT INTO files (id, tenant_id, filename, purpose, bytes, sha256, blob_key) VALUES ($1, 'acme', 'f', 'batch', 1, '\\x00', $1)`,
-    [id],
-  )
-  await db.query(
-    `INSERT INTO batches (id, tenant_id, api_key_id, endpoint, input_file_id, completion_window, status, model, residency, expires_at)
-     VALUES ($1, 'acme', 'k', '/v1/chat/completions', $1, '24h', 'in_progress', 'm', $2, now() + $3 * interval '1 hour')`,
-    [id, residency, hours],
-  )
-  for (let i = 0; i < chunks; i++) {
-    await db.query(
-      `INSERT INTO chunks (batch_id, index, first_entry, entries, est_tokens, status) VALUES ($1, $2, 0, 10, 1000000, $3)`,
-      [id, i, i === 0 ? 'released' : 'planned'],
+  // At once, so that no decision is made about half of it.
+  await db.tx(async (tx) => {
+    await tx.query(
+      `INSERT INTO files (id, tenant_id, filename, purpose, bytes, sha256, blob_key) VALUES ($1, 'acme', 'f', 'batch', 1, '\\x00', $1)`,
+      [id],
     )
-  }
-  await db.query('INSERT INTO chunk_progress (batch_id, chunk, done) VALUES ($1, 0, 5)', [id])
+    await tx.query(
+      `INSERT INTO batches (id, tenant_id, api_key_id, endpoint, input_file_id, completion_window, status, model, residency, expires_at)
+       VALUES ($1, 'acme', 'k', '/v1/chat/completions', $1, '24h', 'in_progress', 'm', $2, now() + $3 * interval '1 hour')`,
+      [id, residency, hours],
+    )
+    await tx.query(
+      `INSERT INTO chunks (batch_id, index, first_entry, entries, est_tokens, status)
+       SELECT $1, i, 0, 10, 1000000, CASE i WHEN 0 THEN 'released' ELSE 'planned' END FROM generate_series(0, $2::int - 1) AS i`,
+      [id, chunks],
+    )
+    await tx.query('INSERT INTO chunk_progress (batch_id, chunk, done) VALUES ($1, 0, 5)', [id])
+  })
   return id
 }
 
@@ -114,12 +116,14 @@ describe('the autoscaler', () => {
       },
       { pool: 'b', desired: 2 },
     ])
-    const rows = await db.query('SELECT pool, before, desired FROM scaling_decisions ORDER BY pool')
-    expect(rows).toEqual([
-      { pool: 'a', before: 0, desired: 2 },
-      { pool: 'b', before: 0, desired: 2 },
-    ])
-    expect(await registry.metrics()).toContain('forebay_scale_desired_replicas{pool="a"} 2')
+    await until(async () => {
+      const rows = await db.query('SELECT pool, before, desired FROM scaling_decisions ORDER BY pool')
+      expect(rows).toEqual([
+        { pool: 'a', before: 0, desired: 2 },
+        { pool: 'b', before: 0, desired: 2 },
+      ])
+      expect(await registry.metrics()).toContain('forebay_scale_desired_replicas{pool="a"} 2')
+    })
   })
 
   it('sends work with a residency tag to no pool without it', async () => {
