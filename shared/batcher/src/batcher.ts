@@ -9,7 +9,8 @@ import { makeLiveLoad } from './live-load.ts'
 import { makePrefillPace } from './prefill-pace.ts'
 import type { BatcherRequest, EngineSample, PerLane, Suspicion } from './request.ts'
 import { lowOf, makeRunningRequests, type RunningRequest, sumOf } from './running-requests.ts'
-import { makeStepCost, windowBetween } from './step-cost.ts'
+import { makeStepCost } from './step-cost.ts'
+import { makeStepWindows } from './step-windows.ts'
 import { makeSuspectLine } from './suspect-line.ts'
 import { isFresh, makeTokenBudget } from './token-budget.ts'
 import { groupKey, makeDeadlineLine, makeGroupedLine, type WaitingLine } from './waiting-line.ts'
@@ -34,6 +35,7 @@ export function makeBatcher(options: BatcherOptions): Batcher {
   const lengths = makeLearnedLengths()
   const budget = makeTokenBudget()
   const cost = makeStepCost()
+  const windows = makeStepWindows()
   const pace = makePrefillPace()
   const live = makeLiveLoad()
   const rule = makeLatencyRule({ objective: options.objective ?? {}, cost, pace })
@@ -57,6 +59,8 @@ export function makeBatcher(options: BatcherOptions): Batcher {
   const floorMs: PerLane = { realtime: 0, standard: 0, batch: 0 }
   let sample: EngineSample | undefined
   const busy = makeBusyTime()
+  /** When the prompts sent so far would be computed if the engine did nothing else. */
+  let computedMs = 0
   let nextMs: number | undefined
 
   const waiting = (): PerLane => ({
@@ -178,8 +182,13 @@ export function makeBatcher(options: BatcherOptions): Batcher {
   function start(request: BatcherRequest, nowMs: number, suspicion: Suspicion): BatcherRequest {
     const { freshTokens, outputTokens, promptTokens } = lengths.estimate(request)
     const isLow = request.lane !== 'realtime'
-    // The step under way, and then its own, at the least; twice that allows for what is not known.
-    const longMs = 2 * cost.stepMs(sumOf(count) + 1, pace.now + pace.next + freshTokens)
+    // Beside live requests steps are seen to end, and this is for doubt: twice what all that is outstanding takes. Else
+    // what was sent before, this, and two steps; what is outstanding by this very reckoning would put off ever more.
+    computedMs = Math.max(nowMs, computedMs) + cost.perPrefillTokenMs * freshTokens
+    const inStep = sumOf(count) + 1
+    const longMs = live.isRecent(nowMs)
+      ? 2 * cost.stepMs(inStep, pace.now + pace.next + freshTokens)
+      : computedMs - nowMs + 2 * cost.stepMs(inStep, 0)
     if (isLow && live.isRecent(nowMs)) rule.sent(outlook(nowMs), freshTokens)
     pace.add(request.id, freshTokens, nowMs, pending.has(request.id) ? undefined : nowMs + longMs)
     const key = groupKey(request)
@@ -320,7 +329,6 @@ export function makeBatcher(options: BatcherOptions): Batcher {
       return chosen.map(({ request }) => request.id)
     },
     observe(next) {
-      const before = sample
       sample = next
       budget.observe(next, sumOf(tokens))
       seats.observe(next, {
@@ -328,8 +336,7 @@ export function makeBatcher(options: BatcherOptions): Batcher {
         live: live.isRecent(next.atMs),
         prefilling: pace.requests,
       })
-      const busyMs = busy.take(next.atMs)
-      const window = before ? windowBetween(before, next, busyMs) : undefined
+      const window = windows.observe(next, busy.take(next.atMs))
       if (window) cost.observe(window)
     },
     setSeats: (bounds) => seats.setBounds(bounds),

@@ -1,5 +1,3 @@
-import type { EngineSample } from './request.ts'
-
 /** One stretch of an engine at work: how long a step took on average, and what was in it. */
 export interface StepWindow {
   readonly stepMs: number
@@ -70,21 +68,4 @@ function solve(m: readonly number[], r: readonly number[]): number[] {
     a * (d * z - e * y) - b * (b * z - c * y) + x * (b * e - c * d),
   ]
   return fit.map((value, i) => Math.max((prior[i] ?? 0) / 1000, value / determinant))
-}
-
-/** The window between two samples, `busyMs` of which the engine had work; undefined when too little ran to tell. */
-export function windowBetween(before: EngineSample, after: EngineSample, busyMs: number): StepWindow | undefined {
-  if (after.countsAtEnd) return undefined
-  const generated = after.generationTokens - before.generationTokens
-  const running = Math.max(1, (before.running + after.running) / 2)
-  const told = after.steps !== null && before.steps !== null ? after.steps - before.steps : undefined
-  // Each running request gains a token a step; of an engine that was idle in between, that cannot be used.
-  const steps = told ?? (before.running > 0 && after.running > 0 ? generated / running : 0)
-  if (steps < 4 || generated <= 0) return undefined
-  const cached = Math.max(0, after.cachedTokens - before.cachedTokens)
-  return {
-    stepMs: busyMs / steps,
-    running: generated / steps,
-    prefillTokens: Math.max(0, after.promptTokens - before.promptTokens - cached) / steps,
-  }
 }

@@ -79,7 +79,8 @@ export function simulate(simulation: Simulation): SimulationReport {
   }
   const byId = new Map(simulation.requests.map((request) => [request.id, request]))
   const bulk = simulation.requests.filter(({ lane }) => lane !== 'realtime')
-  const tokens = { prompt: 0, generation: 0 }
+  /** Counted when a step is over, as vLLM does. */
+  const told = { steps: 0, prompt: 0, generation: 0 }
   let left = simulation.requests.length
   let fed = 0
   let preempted = 0
@@ -133,13 +134,14 @@ export function simulate(simulation: Simulation): SimulationReport {
     stepping = true
     events.at(nowMs + result.durationMs, () => {
       stepping = false
+      told.steps++
       for (const { generated, request } of result.emitted) {
-        tokens.generation++
-        if (generated === 1) tokens.prompt += request.promptTokens
+        told.generation++
+        if (generated === 1) told.prompt += request.promptTokens
       }
-      const told = result.emitted.filter(({ request }) => request.of.lane === 'realtime')
-      if (told.length + result.finished.length > 0) {
-        const progress = told.map(({ generated, request }) => ({ of: request.of, generated }))
+      const live = result.emitted.filter(({ request }) => request.of.lane === 'realtime')
+      if (live.length + result.finished.length > 0) {
+        const progress = live.map(({ generated, request }) => ({ of: request.of, generated }))
         events.at(nowMs + networkMs, () => tell(progress, result.finished))
       }
       step()
@@ -167,10 +169,10 @@ export function simulate(simulation: Simulation): SimulationReport {
       kvUsage,
       kvTokens: limits.numGpuBlocks * limits.blockSize,
       preemptions: counters.preemptions,
-      promptTokens: tokens.prompt,
+      promptTokens: told.prompt,
       cachedTokens: counters.prefixCacheHits,
-      generationTokens: tokens.generation,
-      steps: counters.steps,
+      generationTokens: told.generation,
+      steps: told.steps,
     })
     events.at(nowMs + sampleMs, sample)
   }
