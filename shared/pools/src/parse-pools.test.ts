@@ -79,14 +79,14 @@ pools:
 
   it('with a managed pool says what may be spent there', () => {
     expect(messageOf("pools: [{ name: a, queue: 'memory:', managed: true }]")).toContain(
-      'pools[0].managed is true and spendCapPerDay not given',
+      'pools[0].managed (pool "a") is true and spendCapPerDay not given',
     )
     expect(messageOf("pools: [{ name: a, queue: 'memory:', spendCapPerDay: 5 }]")).toContain(
-      'pools[0].spendCapPerDay is given and managed is not true',
+      'pools[0].spendCapPerDay (pool "a") is given and managed is not true',
     )
   })
 
-  it('is refused with every fault at once, each with its line', () => {
+  it('is refused with every fault at once, each with its line and the name of its pool', () => {
     const message = messageOf(`pools:
   - name: eu-a
     queue: carrier-pigeon://loft
@@ -101,13 +101,17 @@ pools:
 `)
     expect(message.split('\n')).toEqual([
       'pools.yaml has 9 faults:',
-      expect.stringMatching(/^ {2}line 3: pools\[0\]\.queue is no queue URL: it must start with one of memory:/),
-      '  line 4: pools[0].minReplicas is 4 and maxReplicas 2: the least must not be more than the most',
-      '  line 6: pools[0].colour is no setting of a pool',
-      '  line 7: pools[1].name is "eu-a", as is that of pools[0]: each needs its own',
-      '  line 8: pools[1].queue needs NOT_SET, which is not set in the environment',
-      expect.stringMatching(/^ {2}line 9: pools\[1\]\.gpus .*number/),
-      expect.stringMatching(/^ {2}line 10: pools\[1\]\.blobs is no blob URL: 'ftp:\/\/x\/y' is not supported/),
+      expect.stringMatching(
+        /^ {2}line 3: pools\[0\]\.queue \(pool "eu-a"\) is no queue URL: it must start with one of memory:/,
+      ),
+      '  line 4: pools[0].minReplicas (pool "eu-a") is 4 and maxReplicas 2: the least must not be more than the most',
+      '  line 6: pools[0].colour (pool "eu-a") is no setting of a pool',
+      '  line 7: pools[1].name (pool "eu-a") is "eu-a", as is that of pools[0]: each needs its own',
+      '  line 8: pools[1].queue (pool "eu-a") needs NOT_SET, which is not set in the environment',
+      expect.stringMatching(/^ {2}line 9: pools\[1\]\.gpus \(pool "eu-a"\) .*number/),
+      expect.stringMatching(
+        /^ {2}line 10: pools\[1\]\.blobs \(pool "eu-a"\) is no blob URL: 'ftp:\/\/x\/y' is not supported/,
+      ),
       expect.stringMatching(/^ {2}line 11: pools\[2\]\.name /),
       expect.stringMatching(/^ {2}line 11: pools\[2\]\.queue /),
     ])
@@ -121,7 +125,7 @@ pools:
     ['servicebus:// x', 'it cannot be parsed'],
   ])('is refused for the queue of a cloud that its driver would not take, and shows a right one: %s', (url, fault) => {
     const message = messageOf(`pools:\n  - { name: ours, queue: '${url}' }\n`)
-    expect(message).toContain(`line 2: pools[0].queue is no queue URL: ${fault}`)
+    expect(message).toContain(`line 2: pools[0].queue (pool "ours") is no queue URL: ${fault}`)
     expect(message).toContain(`It looks like ${url.split(':')[0]}://my-`.replace('sqs://my-', 'sqs://eu-central-1/'))
     expect(message).not.toContain('secret')
   })
@@ -133,7 +137,7 @@ pools:
 `
     expect(parsePools({ text, file: 'f', env: { A: 'x' }, only: 'a' })).toMatchObject([{ queueUrl: 'redis://:x@a:1' }])
     expect(() => parsePools({ text, file: 'f', env: {}, only: 'a' })).toThrow(
-      'f has a fault:\n  line 2: pools[0].queue needs A',
+      'f has a fault:\n  line 2: pools[0].queue (pool "a") needs A',
     )
     expect(() => parsePools({ text, file: 'f', env: {}, only: 'c' })).toThrow('f has 3 faults')
   })

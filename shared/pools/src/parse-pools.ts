@@ -75,7 +75,7 @@ export function parsePoolsFile(options: FileText): FileSays {
     const lineOf = (path: Path) => lines.linePos(offsetOf(document.contents, path)).line
     throw invalid(
       options.file,
-      own.map(({ path, message }) => ({ line: lineOf(path), message: `${nameOf(path)} ${message}`.trim() })),
+      own.map(({ path, message }) => ({ line: lineOf(path), message: `${placeOf(value, path)} ${message}`.trim() })),
     )
   }
   const pools = parsed.data?.pools ?? z.array(poolSchema).parse(listOf(value).filter((_, i) => !others.has(i)))
@@ -232,6 +232,13 @@ function nameOf(path: Path): string {
       typeof part === 'number' ? `${name}[${part}]` : name === '' ? String(part) : `${name}.${String(part)}`,
     '',
   )
+}
+
+/** The setting, and the name of the pool it belongs to where that pool has one. */
+function placeOf(value: unknown, path: Path): string {
+  const [list, index] = path
+  const name = list === 'pools' && typeof index === 'number' ? field(listOf(value)[index], 'name') : undefined
+  return typeof name === 'string' && name !== '' ? `${nameOf(path)} (pool "${name}")` : nameOf(path)
 }
 
 function invalid(file: string, faults: readonly { line?: number | undefined; message: string }[]): ForebayError {

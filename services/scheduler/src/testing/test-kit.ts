@@ -4,7 +4,7 @@ import { type Config, loadConfig } from '@forebay/config'
 import { batchRequestId, blobKeys, type ChunkJob, queueName, workJobSchema } from '@forebay/contracts'
 import { makeRegistry, newId, type Running, silentLogger, systemClock } from '@forebay/kernel'
 import { decodePlanEntries } from '@forebay/plan'
-import { singlePool } from '@forebay/pools'
+import { type Pools, singlePool } from '@forebay/pools'
 import { JobReceiver, type LeasedJob, makeJsonCodec } from '@forebay/queue-core'
 import { makeMemoryProvider } from '@forebay/queue-memory'
 import { makeMemoryReplyBus } from '@forebay/reply-bus'
@@ -43,14 +43,14 @@ export async function makeTestKit(settings: Partial<Config> = {}) {
     pools,
     bus,
     receiver,
-    start: async (more: Partial<Config> = {}) => {
+    /** `on`: what this scheduler runs on in place of the kit's own. */
+    start: async (more: Partial<Config> = {}, on: { blobs?: BlobStore; pools?: Pools } = {}) => {
       const deps = { config: { ...config, ...more }, clock, logger: silentLogger, registry: makeRegistry() }
-      const scheduler = await startScheduler({ ...deps, db, blobs, pools, bus })
+      const scheduler = await startScheduler({ ...deps, db, blobs, pools, bus, ...on })
       schedulers.push(scheduler)
       return scheduler
     },
-    submit: (lines: readonly string[], more: { window?: string; tenantId?: string } = {}) =>
-      submit(db, blobs, lines, more),
+    submit: (lines: readonly string[], more: SubmitOptions = {}) => submit(db, blobs, lines, more),
     batch: (id: string) => readBatch(db, id),
     take: async (max = 1): Promise<Held[]> => [...(await receiver.receive({ max, waitMs: 5000 }))],
     note: (job: ChunkJob, state: 'held' | 'returned') => note(db, job, state),
@@ -78,12 +78,13 @@ export const line = (customId: string, content = 'hello') =>
     body: { model: 'm', max_tokens: 16, messages: [{ role: 'user', content }] },
   })
 
-async function submit(
-  db: Database,
-  blobs: BlobStore,
-  lines: readonly string[],
-  more: { window?: string; tenantId?: string },
-): Promise<string> {
+interface SubmitOptions {
+  window?: string
+  tenantId?: string
+  residency?: string
+}
+
+async function submit(db: Database, blobs: BlobStore, lines: readonly string[], more: SubmitOptions): Promise<string> {
   const tenantId = more.tenantId ?? 'acme'
   const fileId = newId('file-', systemClock.now())
   const batchId = newId('batch_', systemClock.now())
@@ -94,9 +95,9 @@ async function submit(
     [fileId, tenantId, bytes.length, blobKeys.file(tenantId, fileId)],
   )
   await db.query(
-    `INSERT INTO batches (id, tenant_id, api_key_id, endpoint, input_file_id, completion_window, expires_at)
-     VALUES ($1, $2, 'key_1', '/v1/chat/completions', $3, '24h', now() + $4::interval)`,
-    [batchId, tenantId, fileId, more.window ?? '24 hours'],
+    `INSERT INTO batches (id, tenant_id, api_key_id, endpoint, input_file_id, completion_window, expires_at, residency)
+     VALUES ($1, $2, 'key_1', '/v1/chat/completions', $3, '24h', now() + $4::interval, $5)`,
+    [batchId, tenantId, fileId, more.window ?? '24 hours', more.residency ?? null],
   )
   await db.query("SELECT pg_notify('forebay_batches', $1)", [batchId])
   return batchId
@@ -109,6 +110,7 @@ export interface BatchView extends Row {
   completed: number
   failed: number
   errors: { code: string; line: number | null }[] | null
+  waiting_for: string | null
 }
 
 interface OutLine {

@@ -4,6 +4,8 @@ import type { IQueueBackend } from 'bullmq'
 export interface Broker {
   /** True: a claim that finds a job leaves a wake-up behind, so that the next wait returns at once. */
   readonly claimsWake: boolean
+  /** How many claims are sent at once, and the most jobs one receive answers. */
+  readonly claimsMax: number
   /** The operations of one queue, over the shared connection(s). */
   operations(queue: string, timing: LeaseTiming): IQueueBackend
   /** What blocks for the next job of one queue; made on first use, since a sender never needs it. */

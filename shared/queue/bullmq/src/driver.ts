@@ -11,10 +11,11 @@ import {
   type QueueDriver,
   queueClosed,
 } from '@forebay/queue-port'
-import { type IQueueBackend, Job, type JobJson, Queue } from 'bullmq'
+import { type IQueueBackend, Queue } from 'bullmq'
 import { type Broker, leaseTiming } from './broker.ts'
 import { type Envelope, pack, unpackBody } from './envelope.ts'
 import { isLockLost, toQueueError } from './errors.ts'
+import { Exchange, type Held } from './exchange.ts'
 import { JobWaiter } from './job-waiter.ts'
 
 const capabilities: DriverCapabilities = {
@@ -29,19 +30,12 @@ const capabilities: DriverCapabilities = {
 
 /** How many jobs one round trip adds. */
 const addSize = 500
-/** How many claims are under way at once. */
-const claimsMax = 16
 /** Dead letters kept: `age` in seconds. */
 const deadKept = { age: 30 * 24 * 3_600, count: 100_000 }
 /** What `close` waits for calls under way. */
 const callsMsMax = 3_000
 /** BullMQ's event stream, which nothing here reads. */
 const eventsKept = 100
-
-interface Held {
-  readonly job: Job<Envelope>
-  readonly token: string
-}
 
 /**
  * A queue on BullMQ, consumed by hand: jobs are claimed, extended and settled through BullMQ's backend, without its
@@ -55,12 +49,14 @@ export class BullmqQueue implements QueueDriver {
   readonly #logger: Logger
   readonly #leaseMs: number
   readonly #claimsWake: boolean
+  readonly #claimsMax: number
   readonly #backend: IQueueBackend
   readonly #queue: Queue<Envelope, unknown, string, Envelope, unknown, string, IQueueBackend>
+  readonly #exchange: Exchange
   readonly #waiter: JobWaiter
   readonly #held = new WeakMap<Lease, Held>()
-  readonly #tokenPrefix = randomUUID()
-  #tokens = 0
+  /** How many claims the next look at the queue begins with. */
+  #claimsNext = 1
   #stopStalledCheck: (() => void) | undefined
   #nextDelayed = 0
   #wakeUpLeft = false
@@ -74,10 +70,15 @@ export class BullmqQueue implements QueueDriver {
     this.#logger = logger
     this.#leaseMs = leaseMs
     this.#claimsWake = broker.claimsWake
+    this.#claimsMax = broker.claimsMax
     const operations = broker.operations(name, leaseTiming(leaseMs))
     this.#backend = operations
     this.#queue = new Queue(name, { connection: {}, streams: { events: { maxLen: eventsKept } } }, () => operations)
     this.#queue.on('error', (err) => this.#logger.warn({ queue: name, error: describeError(err) }, 'queue error'))
+    const prefix = randomUUID()
+    let made = 0
+    const tokens = () => `${prefix}:${made++}`
+    this.#exchange = new Exchange({ backend: operations, clock, queue: this.#queue, tokens })
     this.#waiter = new JobWaiter({ broker, clock, logger, queue: name, operations })
   }
 
@@ -111,15 +112,16 @@ export class BullmqQueue implements QueueDriver {
   async receive(options: { max: number; waitMs: number; leaseMs: number; signal?: AbortSignal }) {
     this.#startStalledCheck()
     const deadline = this.#clock.now() + options.waitMs
+    const most = Math.min(options.max, this.#claimsMax)
     let waited = false
     while (!this.#closing && !options.signal?.aborted) {
       const wakeUpLeft = this.#wakeUpLeft
       // With a wake-up left the wait returns at once: the look at what is there comes after it, once instead of twice.
       if (waited || !wakeUpLeft || options.waitMs <= 0) {
         // A job that came while this one waited is most often the only one: it is answered before asking for more.
-        const max = waited && !wakeUpLeft ? Math.min(1, options.max) : options.max
+        const max = waited && !wakeUpLeft ? Math.min(1, most) : most
         const leases = await this.#claim(max, options.leaseMs)
-        this.#wakeUpLeft = this.#claimsWake && leases.length > 0 && leases.length < options.max
+        this.#wakeUpLeft = this.#claimsWake && leases.length > 0 && leases.length < most
         if (leases.length > 0) return leases
       }
       const left = deadline - this.#clock.now()
@@ -135,7 +137,7 @@ export class BullmqQueue implements QueueDriver {
     return Promise.all(
       leases.map(async (lease): Promise<ItemResult> => {
         try {
-          await this.#settle(lease, ({ job, token }) => this.#backend.moveToCompleted(job, null, true, token, false))
+          await this.#settle(lease, (held) => this.#exchange.ack(held))
           return { id: lease.id, ok: true }
         } catch (err) {
           return { id: lease.id, ok: false, error: toQueueError(err, this.name) }
@@ -210,30 +212,30 @@ export class BullmqQueue implements QueueDriver {
   /** Claims one job, and while there are more, ever more at once: an idle queue costs one round trip. */
   async #claim(max: number, leaseMs: number): Promise<Lease[]> {
     const leases: Lease[] = []
-    for (let width = 1; leases.length < max; width = Math.min(width * 2, claimsMax)) {
-      const asked = Math.min(width, max - leases.length)
+    while (leases.length < max) {
+      const asked = Math.min(this.#claimsNext, max - leases.length)
       const claims = await Promise.allSettled(Array.from({ length: asked }, () => this.#claimOne(leaseMs)))
       const claimed = claims.flatMap((c) => (c.status === 'fulfilled' && c.value ? [c.value] : []))
       leases.push(...claimed)
+      const found = claimed.length === asked
+      this.#claimsNext = found ? Math.min(Math.max(this.#claimsNext, asked * 2), this.#claimsMax) : 1
       const failed = claims.find((c) => c.status === 'rejected')
       if (failed && leases.length === 0) throw failed.reason
-      if (claimed.length < asked) break
+      if (!found) break
     }
     return leases
   }
 
   async #claimOne(leaseMs: number): Promise<Lease | undefined> {
-    const token = `${this.#tokenPrefix}:${this.#tokens++}`
-    const from = this.#clock.now()
-    const claimed: ClaimResult = await this.#call(() => this.#backend.moveToActive(token)).then(toClaimResult)
-    this.#nextDelayed = claimed.nextDelayed
-    if (!claimed.json) return undefined
-    const job = Job.fromJSON<Envelope>(this.#queue, claimed.json, claimed.id)
+    const { held, nextDelayed, sentAt } = await this.#call(() => this.#exchange.claim())
+    this.#nextDelayed = nextDelayed
+    if (!held) return undefined
+    const { job } = held
     const { attributes = {}, id, spent = 0 } = job.data
     const attempt = job.attemptsMade + job.stalledCounter - spent + 1
-    const leaseUntil = from + this.#leaseMs
+    const leaseUntil = sentAt + this.#leaseMs
     const lease: Lease = { id, body: unpackBody(job.data), attributes, attempt, enqueuedAt: job.timestamp, leaseUntil }
-    this.#held.set(lease, { job, token })
+    this.#held.set(lease, held)
     if (leaseMs !== this.#leaseMs) await this.extend(lease, leaseMs)
     return lease
   }
@@ -285,25 +287,4 @@ export class BullmqQueue implements QueueDriver {
       this.#calls.delete(call)
     }
   }
-}
-
-interface ClaimResult {
-  readonly json: JobJson | undefined
-  readonly id: string
-  /** When the next delayed job falls due, 0 when there is none. */
-  readonly nextDelayed: number
-}
-
-/** BullMQ's untyped tuple [job, id, rate limit delay, next delayed time]. */
-function toClaimResult(raw: readonly unknown[]): ClaimResult {
-  const [json, id, , nextDelayed] = raw
-  return {
-    json: isJobJson(json) ? json : undefined,
-    id: String(id ?? ''),
-    nextDelayed: Number(nextDelayed ?? 0) || 0,
-  }
-}
-
-function isJobJson(value: unknown): value is JobJson {
-  return typeof value === 'object' && value !== null && 'data' in value
 }

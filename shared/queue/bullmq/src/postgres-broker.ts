@@ -44,6 +44,7 @@ export async function openPostgresBroker(options: { url: string; logger: Logger 
   // Each backend "owns" the connection so that it hears when its LISTEN was lost; only `close` here closes it.
   return {
     claimsWake: false,
+    claimsMax: 16,
     operations: (queue, timing) =>
       new PostgresQueueBackend(connection, queue, { connection: config, ...backendOptions(timing) }, true),
     waiter: (_queue, operations) => operations,

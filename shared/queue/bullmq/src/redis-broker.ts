@@ -61,6 +61,7 @@ export async function openRedisBroker(options: { url: string; logger: Logger }):
   }
   return {
     claimsWake: true,
+    claimsMax: 64,
     operations: (queue, timing) => backend(queue, backendOptions(timing), shared),
     waiter(queue) {
       const client = redis.duplicate({ lazyConnect: false, enableOfflineQueue: true, maxRetriesPerRequest: null })
