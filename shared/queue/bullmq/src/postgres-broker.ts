@@ -1,18 +1,26 @@
-import { describeError, ForebayError, type Logger } from '@forebay/kernel'
+import { type Clock, describeError, ForebayError, type Logger } from '@forebay/kernel'
 import { PostgresQueueBackend } from 'bullmq'
 import { type Broker, backendOptions } from './broker.ts'
 import { displayUrl } from './display-url.ts'
 import { ListeningConnection } from './listening-connection.ts'
 
 const schemaDefault = 'forebay_queue'
+/** Clocks this far apart are never in the way. */
+const clockOffMsMin = 2_000
 
 /**
  * Postgres, by a `postgres://` URL; the tables live in a schema of their own, named by `?schema=` or `?search_path=`
  * (default `forebay_queue`) and created here. A pool of `?pool_max=` connections (default 4) and one that listens,
  * shared by all queues. Commits do not wait for the disk (`?synchronous_commit=on` makes them): a crash of the server
- * may forget the last half second, which at-least-once queues over a database of record cost delay, not work.
+ * may forget the last half second, which at-least-once queues over a database of record cost delay, not work. Rejects
+ * with `config_invalid` when this machine's clock is further from the server's than leases can bear.
  */
-export async function openPostgresBroker(options: { url: string; logger: Logger }): Promise<Broker> {
+export async function openPostgresBroker(options: {
+  url: string
+  clock: Clock
+  logger: Logger
+  leaseMs: number
+}): Promise<Broker> {
   const { commit, connectionString, max, schema } = parseUrl(options.url)
   const config = {
     connectionString,
@@ -41,6 +49,11 @@ export async function openPostgresBroker(options: { url: string; logger: Logger 
       { cause: err },
     )
   }
+  const wrong = await clockFault(connection, options).catch(() => undefined)
+  if (wrong !== undefined) {
+    await connection.close()
+    throw new ForebayError('config_invalid', wrong)
+  }
   // Each backend "owns" the connection so that it hears when its LISTEN was lost; only `close` here closes it.
   return {
     claimsWake: false,
@@ -56,6 +69,25 @@ export async function openPostgresBroker(options: { url: string; logger: Logger 
     handBackWakeUp: async () => undefined,
     close: () => connection.close(),
   }
+}
+
+/**
+ * BullMQ's leases in Postgres run on the clocks of its users: one far ahead would take the others' jobs from them, one
+ * far behind would lose its own. Tells of a clock that is off by more than leases can bear.
+ */
+async function clockFault(
+  connection: ListeningConnection,
+  options: { clock: Clock; leaseMs: number },
+): Promise<string | undefined> {
+  const { clock, leaseMs } = options
+  const before = clock.now()
+  const { rows } = await connection.pool.query('SELECT extract(epoch FROM clock_timestamp()) * 1000 AS ms')
+  const after = clock.now()
+  const server = Number(rows[0]?.ms)
+  const offMs = before > server ? before - server : Math.min(0, after - server)
+  if (Math.abs(offMs) <= Math.max(clockOffMsMin, leaseMs / 2)) return undefined
+  const off = `${Math.round(Math.abs(offMs) / 1_000)} s ${offMs > 0 ? 'ahead of' : 'behind'}`
+  return `The clock of this machine is ${off} that of the Postgres server which holds the queue, and leases there run by it: set both by NTP.`
 }
 
 function parseUrl(text: string): { connectionString: string; schema: string; max: number; commit: string } {

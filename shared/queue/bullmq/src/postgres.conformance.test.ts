@@ -1,4 +1,4 @@
-import { silentLogger, systemClock } from '@forebay/kernel'
+import { silentLogger } from '@forebay/kernel'
 import { describeQueueDriver } from '@forebay/queue-conformance'
 import { type TestDatabase, testDatabase } from '@forebay/test-support'
 import pg from 'pg'
@@ -14,12 +14,13 @@ afterAll(() => database?.drop())
 
 describeQueueDriver(
   'bullmq on Postgres',
-  ({ leaseMs }) => makeBullmqProvider({ url: database.url, clock: systemClock, logger: silentLogger, leaseMs }),
+  ({ clock, leaseMs }) => makeBullmqProvider({ url: database.url, clock, logger: silentLogger, leaseMs }),
   {
     network: true,
     uncountedNack: true,
     reportsLostLease: true,
     redeliveryMsMax: 4_000,
+    refusesWrongClock: true,
     async cutConnections() {
       const client = new pg.Client({ connectionString: database.url })
       await client.connect()

@@ -17,7 +17,7 @@ export async function makeBullmqProvider(options: {
   leaseMs: number
 }): Promise<QueueProvider> {
   const { clock, leaseMs, logger, url } = options
-  const broker = await openBroker({ url, logger })
+  const broker = await openBroker({ url, clock, logger, leaseMs })
   const queues = new Map<string, BullmqQueue>()
   let closing: Promise<void> | undefined
   const close = async () => {
@@ -37,7 +37,7 @@ export async function makeBullmqProvider(options: {
   }
 }
 
-function openBroker(options: { url: string; logger: Logger }) {
+function openBroker(options: { url: string; clock: Clock; logger: Logger; leaseMs: number }) {
   if (/^rediss?:\/\//.test(options.url)) return openRedisBroker(options)
   if (/^postgres(ql)?:\/\//.test(options.url)) return openPostgresBroker(options)
   throw new ForebayError(

@@ -1,4 +1,4 @@
-import { silentLogger, systemClock } from '@forebay/kernel'
+import { silentLogger } from '@forebay/kernel'
 import { describeQueueDriver } from '@forebay/queue-conformance'
 import { startRedis, type TestRedis } from '@forebay/test-support'
 import { Redis } from 'ioredis'
@@ -15,7 +15,7 @@ afterAll(() => server?.stop())
 
 describeQueueDriver(
   'bullmq on Redis',
-  ({ leaseMs }) => makeBullmqProvider({ url: server.url, clock: systemClock, logger: silentLogger, leaseMs }),
+  ({ clock, leaseMs }) => makeBullmqProvider({ url: server.url, clock, logger: silentLogger, leaseMs }),
   {
     network: true,
     uncountedNack: true,

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { type Clock, systemClock } from '@forebay/kernel'
 import type { QueueDriver, QueueProvider } from '@forebay/queue-port'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { deadLetterCases } from './dead-letters.ts'
@@ -14,26 +15,27 @@ import { sendingCases } from './sending.ts'
  */
 export function describeQueueDriver(
   name: string,
-  makeProvider: (options: { leaseMs: number }) => Promise<QueueProvider>,
+  makeProvider: (options: { leaseMs: number; clock: Clock }) => Promise<QueueProvider>,
   expectations: DriverExpectations,
 ): void {
   describe(`queue driver ${name}`, () => {
+    const open = (options: { leaseMs: number }) => makeProvider({ ...options, clock: systemClock })
     const run = randomBytes(4).toString('hex')
     const used: QueueDriver[] = []
     let first: QueueProvider
     let second: QueueProvider
-    const patient: QueueProvider[] = []
+    const opened: QueueProvider[] = []
     let made = 0
 
     beforeAll(async () => {
-      first = await makeProvider({ leaseMs })
-      second = expectations.network ? await makeProvider({ leaseMs }) : first
+      first = await open({ leaseMs })
+      second = expectations.network ? await open({ leaseMs }) : first
     })
     afterAll(async () => {
       await Promise.all(used.map((queue) => queue.purge().catch(() => undefined)))
       await first?.close()
       await second?.close()
-      await Promise.all(patient.map((provider) => provider.close()))
+      await Promise.all(opened.map((provider) => provider.close()))
     })
 
     const harness: Harness = {
@@ -47,15 +49,22 @@ export function describeQueueDriver(
       elsewhere: (queue) => second.queue(queue.name),
       async patient() {
         const name = `test-${run}.q${made++}`
-        patient.push(await makeProvider({ leaseMs: longLeaseMs }))
-        if (expectations.network) patient.push(await makeProvider({ leaseMs: longLeaseMs }))
-        const queues = patient.map((provider) => provider.queue(name))
+        const providers = [await open({ leaseMs: longLeaseMs })]
+        if (expectations.network) providers.push(await open({ leaseMs: longLeaseMs }))
+        opened.push(...providers)
+        const queues = providers.map((provider) => provider.queue(name))
         await queues[0]?.ensure()
         const [one = first.queue(name), other = one] = queues
         used.push(one)
         return [one, other]
       },
-      provider: () => makeProvider({ leaseMs }),
+      provider: () => open({ leaseMs }),
+      async onWrongClock(queue, offMs) {
+        const clock: Clock = { ...systemClock, now: () => systemClock.now() + offMs }
+        const provider = await makeProvider({ leaseMs, clock })
+        opened.push(provider)
+        return provider.queue(queue.name)
+      },
     }
     const h = () => harness
 

@@ -18,6 +18,8 @@ export interface DriverExpectations {
   readonly redeliveryMsMax: number
   /** False for a stand-in of the broker that cannot say what it holds; its depth is then not looked at. */
   readonly tellsDepth?: false
+  /** Its leases run by its users' clocks: a machine whose clock is far off may not take part, and is told so. */
+  readonly refusesWrongClock?: true
   /** Cuts every connection of the drivers to their broker, once. */
   readonly cutConnections?: () => Promise<void>
   /** Makes the broker refuse the next calls for being too many. */
@@ -33,6 +35,8 @@ export interface Harness {
   elsewhere(queue: QueueDriver): QueueDriver
   /** A fresh queue seen by two processes, its leases long enough to outlast a pause of a busy machine. */
   patient(): Promise<readonly [QueueDriver, QueueDriver]>
+  /** The same queue seen by a machine whose clock is so many milliseconds ahead. */
+  onWrongClock(queue: QueueDriver, offMs: number): Promise<QueueDriver>
   /** A provider of the test's own, to close. */
   provider(): Promise<QueueProvider>
 }

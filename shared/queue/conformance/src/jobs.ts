@@ -1,6 +1,7 @@
 import { silentLogger, systemClock } from '@forebay/kernel'
 import { type BodyStore, JobReceiver, type LeasedJob, makeJobSender, makeJsonCodec } from '@forebay/queue-core'
-import type { QueueDriver } from '@forebay/queue-port'
+import type { Lease, QueueDriver } from '@forebay/queue-port'
+import { eventually } from '@forebay/test-support'
 import { expect, it, onTestFinished } from 'vitest'
 import { expectDepth, type Harness, leaseMs } from './harness.ts'
 
@@ -41,22 +42,42 @@ export function jobCases(h: () => Harness): void {
     expect(bodies.size()).toBe(0)
   })
 
-  it('sets a message that is no job of ours aside, and goes on', async () => {
-    const driver = await h().fresh()
-    const body = new TextEncoder().encode('<not json>')
-    await driver.send([{ id: 'foreign', body }])
+  it('sets a message that is no job of ours, or of a newer version, aside with its reason, and goes on', async () => {
+    const reasons: { id: string; code: string; detail?: string }[] = []
+    const queue = await h().fresh()
+    const driver = overlaid(queue, {
+      deadLetter: (lease: Lease, reason: { code: string; detail?: string }) => {
+        reasons.push({ id: lease.id, ...reason })
+        return queue.deadLetter(lease, reason)
+      },
+    })
+    const foreign = { garbage: '<not json>', stranger: '{"order":17}', newer: '{"v":2,"text":"a"}' }
+    const encode = (text: string) => new TextEncoder().encode(text)
+    await driver.send(Object.entries(foreign).map(([id, text]) => ({ id, body: encode(text) })))
     await makeJobSender({ driver, codec }).send([{ id: 'ours', job: { text: 'a' } }])
-    expect((await firstJob(receiverOf(driver))).id).toBe('ours')
-    await expectDepth(h(), driver, { inFlight: 1, dead: 1 })
+    const receiver = receiverOf(driver)
+    expect((await firstJob(receiver)).id).toBe('ours')
+    await eventually(() => reasons.length === 3, { what: 'every foreign message to be set aside', timeoutMs: 5_000 })
+    const why = Object.fromEntries(reasons.map(({ id, code, detail }) => [id, `${code}: ${detail}`]))
+    expect(why).toEqual({
+      garbage: 'undecodable: SyntaxError',
+      stranger: 'undecodable: Error',
+      newer: 'newer_version: made by a newer Forebay: version 2; this one reads 1',
+    })
+    await expectDepth(h(), queue, { inFlight: 1, dead: 3 })
   })
 }
 
 /** The driver as one of a broker with shorter delays. */
 function limited(driver: QueueDriver, delayMsMax: number): QueueDriver {
-  const capabilities = { ...driver.capabilities, delayMsMax }
+  return overlaid(driver, { capabilities: { ...driver.capabilities, delayMsMax } })
+}
+
+/** The driver with these members in place of its own. */
+function overlaid(driver: QueueDriver, members: Partial<QueueDriver>): QueueDriver {
   return new Proxy(driver, {
     get(target, name) {
-      if (name === 'capabilities') return capabilities
+      if (name in members) return Reflect.get(members, name)
       const value: unknown = Reflect.get(target, name)
       return typeof value === 'function' ? value.bind(target) : value
     },

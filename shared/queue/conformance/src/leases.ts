@@ -1,7 +1,7 @@
 import { systemClock } from '@forebay/kernel'
 import { eventually } from '@forebay/test-support'
 import { expect, it } from 'vitest'
-import { codeOf, expectDepth, type Harness, leaseMs, message, receive, receiveOne } from './harness.ts'
+import { codeOf, expectDepth, type Harness, leaseMs, message, messages, receive, receiveOne } from './harness.ts'
 
 /** Leases: acknowledging, giving back, extending, losing. */
 export function leaseCases(h: () => Harness): void {
@@ -91,6 +91,52 @@ export function leaseCases(h: () => Harness): void {
     expect((await queue.ack([stale])).map((r) => (r.ok ? 'ok' : r.error.code))).toEqual(['lease_lost'])
     // None of that took it from its new holder.
     expect(await other.ack([again])).toEqual([{ id: 'one', ok: true }])
+  })
+
+  it('neither takes nor keeps more than its own on a machine whose clock is an hour off', async (t) => {
+    t.skip(!h().expectations.network, 'the driver is within one process, which has one clock')
+    const hourMs = 3_600_000
+    if (h().expectations.refusesWrongClock) {
+      const queue = await h().fresh()
+      await expect(h().onWrongClock(queue, hourMs)).rejects.toMatchObject({
+        message: expect.stringMatching(/s ahead of/),
+      })
+      await expect(h().onWrongClock(queue, -hourMs)).rejects.toMatchObject({ code: 'config_invalid' })
+      return
+    }
+    const holds = async (offMs: number) => {
+      const queue = await h().fresh()
+      const off = await h().onWrongClock(queue, offMs)
+      await queue.send([message('a'), message('b')])
+      const [own, theirs] = [await receiveOne(queue), await receiveOne(off)]
+      // Each keeps what it extends, and gets nothing of the other's.
+      const until = systemClock.now() + leaseMs * 1.5
+      while (systemClock.now() < until) {
+        await Promise.all([queue.extend(own, leaseMs), off.extend(theirs, leaseMs)])
+        const got = await Promise.all([receive(queue, 2, leaseMs / 4), receive(off, 2, leaseMs / 4)])
+        expect(got).toEqual([[], []])
+      }
+      expect(await queue.ack([own])).toEqual([{ id: own.id, ok: true }])
+      // What it stops extending goes to another, and it learns so.
+      const again = await redelivered(h(), queue)
+      expect(again.id).toBe(theirs.id)
+      expect(await codeOf(off.nack(theirs, { delayMs: 0 }))).toBe('lease_lost')
+      expect(await queue.ack([again])).toEqual([{ id: again.id, ok: true }])
+    }
+    await Promise.all([holds(hourMs), holds(-hourMs)])
+  })
+
+  it('acknowledges and receives at once, and a lost lease takes nothing from what is received', async () => {
+    const queue = await h().fresh()
+    await queue.send(messages(3))
+    const first = await receiveOne(queue)
+    const [acked, second] = await Promise.all([queue.ack([first]), receiveOne(queue)])
+    expect(acked).toEqual([{ id: first.id, ok: true }])
+    const [refused, third] = await Promise.all([queue.ack([first]), receiveOne(queue)])
+    expect(refused.map((r) => (r.ok ? 'ok' : r.error.code))).toEqual(['lease_lost'])
+    expect(new Set([first.id, second.id, third.id]).size).toBe(3)
+    await queue.ack([second, third])
+    await expectDepth(h(), queue, {})
   })
 
   it('refuses to settle a message twice', async () => {

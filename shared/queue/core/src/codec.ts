@@ -4,12 +4,29 @@ export interface JobCodec<T> {
   decode(body: Uint8Array): T
 }
 
-/** JSON in UTF-8, checked on the way in by a schema (any zod schema fits). */
+/** The version, `v`, of the bodies this Forebay reads; it goes up when an older one could not read a body rightly. */
+const versionRead = 1
+
+/** Thrown by `decode` for a body of a version that came after this program; the message says which. */
+export class NewerVersionError extends Error {
+  constructor(version: number) {
+    super(`made by a newer Forebay: version ${version}; this one reads ${versionRead}`)
+    this.name = 'NewerVersionError'
+  }
+}
+
+/** JSON in UTF-8, checked on the way in by a schema (any zod schema fits). Throws NewerVersionError for a newer `v`. */
 export function makeJsonCodec<T>(schema: { parse(value: unknown): T }): JobCodec<T> {
   const encoder = new TextEncoder()
   const decoder = new TextDecoder('utf-8', { fatal: true })
   return {
     encode: (job) => encoder.encode(JSON.stringify(job)),
-    decode: (body) => schema.parse(JSON.parse(decoder.decode(body))),
+    decode(body) {
+      const value: unknown = JSON.parse(decoder.decode(body))
+      if (typeof value === 'object' && value !== null && 'v' in value && typeof value.v === 'number') {
+        if (value.v > versionRead) throw new NewerVersionError(value.v)
+      }
+      return schema.parse(value)
+    },
   }
 }

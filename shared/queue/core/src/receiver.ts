@@ -2,7 +2,7 @@ import { backoffMs, type Clock, describeError, isForebayError, type Logger, type
 import { type Lease, type QueueDriver, queueClosed } from '@forebay/queue-port'
 import { attemptOf, attributeNames, enqueuedAtOf, remainingDelayMs } from './attributes.ts'
 import type { BodyStore } from './body-store.ts'
-import type { JobCodec } from './codec.ts'
+import { type JobCodec, NewerVersionError } from './codec.ts'
 import type { LeasedJob, Outcome } from './job.ts'
 import { LeaseKeeper } from './lease-keeper.ts'
 import { makeSettler, type Settler } from './settler.ts'
@@ -148,6 +148,7 @@ export class JobReceiver<T> implements Running {
     try {
       job = codec.decode(body)
     } catch (err) {
+      if (err instanceof NewerVersionError) return refuse({ kind: 'dead', code: 'newer_version', detail: err.message })
       return refuse({ kind: 'dead', code: 'undecodable', detail: err instanceof Error ? err.name : 'not an Error' })
     }
     const leased: LeasedJob<T> = { id: lease.id, job, attempt, enqueuedAt: enqueuedAtOf(lease), lost }

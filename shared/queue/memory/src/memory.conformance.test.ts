@@ -1,8 +1,7 @@
-import { systemClock } from '@forebay/kernel'
 import { describeQueueDriver } from '@forebay/queue-conformance'
 import { makeMemoryProvider } from './provider.ts'
 
-describeQueueDriver('memory', async () => makeMemoryProvider({ clock: systemClock }), {
+describeQueueDriver('memory', async ({ clock }) => makeMemoryProvider({ clock }), {
   network: false,
   uncountedNack: true,
   reportsLostLease: true,

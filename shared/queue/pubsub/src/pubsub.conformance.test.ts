@@ -1,5 +1,5 @@
 import { type PubsubEmulator, startPubsubEmulator } from '@forebay/emulators'
-import { silentLogger, systemClock } from '@forebay/kernel'
+import { silentLogger } from '@forebay/kernel'
 import { describeQueueDriver } from '@forebay/queue-conformance'
 import { afterAll, beforeAll } from 'vitest'
 import { makePubsubProvider } from './provider.ts'
@@ -13,7 +13,7 @@ afterAll(() => emulator?.stop())
 
 describeQueueDriver(
   'Pub/Sub',
-  ({ leaseMs }) => makePubsubProvider({ url: emulator.url, clock: systemClock, logger: silentLogger, leaseMs }),
+  ({ clock, leaseMs }) => makePubsubProvider({ url: emulator.url, clock, logger: silentLogger, leaseMs }),
   {
     network: true,
     uncountedNack: false,
@@ -29,7 +29,7 @@ const { FOREBAY_TEST_PUBSUB_URL: url } = process.env
 if (url) {
   describeQueueDriver(
     `Pub/Sub at ${url}`,
-    ({ leaseMs }) => makePubsubProvider({ url, clock: systemClock, logger: silentLogger, leaseMs }),
+    ({ clock, leaseMs }) => makePubsubProvider({ url, clock, logger: silentLogger, leaseMs }),
     {
       network: true,
       uncountedNack: false,

@@ -1,5 +1,5 @@
 import { type ServicebusEmulator, startServicebusEmulator } from '@forebay/emulators'
-import { silentLogger, systemClock } from '@forebay/kernel'
+import { silentLogger } from '@forebay/kernel'
 import { describeQueueDriver } from '@forebay/queue-conformance'
 import { afterAll, beforeAll } from 'vitest'
 import { makeServicebusProvider } from './provider.ts'
@@ -14,8 +14,8 @@ afterAll(() => emulator?.stop())
 describeQueueDriver(
   'Service Bus',
   // The lock is the queue's, and the suite's lease is short for four links that open at once.
-  ({ leaseMs }) =>
-    makeServicebusProvider({ url: emulator.url, clock: systemClock, logger: silentLogger, leaseMs: leaseMs * 2 }),
+  ({ clock, leaseMs }) =>
+    makeServicebusProvider({ url: emulator.url, clock, logger: silentLogger, leaseMs: leaseMs * 2 }),
   {
     network: true,
     uncountedNack: false,
@@ -31,7 +31,7 @@ const { FOREBAY_TEST_SERVICEBUS_URL: url } = process.env
 if (url) {
   describeQueueDriver(
     `Service Bus at ${url}`,
-    () => makeServicebusProvider({ url, clock: systemClock, logger: silentLogger, leaseMs: 5_000 }),
+    ({ clock }) => makeServicebusProvider({ url, clock, logger: silentLogger, leaseMs: 5_000 }),
     { network: true, uncountedNack: false, reportsLostLease: true, redeliveryMsMax: 10_000 },
   )
 }

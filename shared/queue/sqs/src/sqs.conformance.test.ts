@@ -1,5 +1,5 @@
 import { type SqsEmulator, startSqsEmulator } from '@forebay/emulators'
-import { silentLogger, systemClock } from '@forebay/kernel'
+import { silentLogger } from '@forebay/kernel'
 import { describeQueueDriver } from '@forebay/queue-conformance'
 import { afterAll, beforeAll, vi } from 'vitest'
 import { makeSqsProvider } from './provider.ts'
@@ -18,7 +18,7 @@ afterAll(async () => {
 
 describeQueueDriver(
   'SQS',
-  ({ leaseMs }) => makeSqsProvider({ url: emulator.url, clock: systemClock, logger: silentLogger, leaseMs }),
+  ({ clock, leaseMs }) => makeSqsProvider({ url: emulator.url, clock, logger: silentLogger, leaseMs }),
   {
     network: true,
     uncountedNack: false,
@@ -34,7 +34,7 @@ const { FOREBAY_TEST_SQS_URL: url } = process.env
 if (url) {
   describeQueueDriver(
     `SQS at ${url}`,
-    ({ leaseMs }) => makeSqsProvider({ url, clock: systemClock, logger: silentLogger, leaseMs }),
+    ({ clock, leaseMs }) => makeSqsProvider({ url, clock, logger: silentLogger, leaseMs }),
     { network: true, uncountedNack: false, reportsLostLease: false, redeliveryMsMax: 3_000 },
   )
 }
