@@ -9,7 +9,7 @@ export interface Held {
 }
 
 /** What one claim found. */
-export interface Claimed {
+interface Claimed {
   readonly held: Held | undefined
   /** When the claim was sent, in milliseconds since the epoch: the lease runs from then. */
   readonly sentAt: number
