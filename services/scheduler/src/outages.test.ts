@@ -94,6 +94,7 @@ describe('while the broker of the only pool in its region is cut off', () => {
       ...{ name, queueUrl: name, blobUrl: undefined, residency, models: ['m'], minReplicas: 0, spot: false },
       ...{ cloud: undefined, region: undefined, quantization: undefined, costPerGpuHour: undefined },
       ...{ gpus: undefined, maxReplicas: undefined, coldStartSeconds: undefined, tokensPerSecond: undefined },
+      ...{ tier: 1, managed: false, spendCapPerDay: undefined },
     })
     const open = async (url: string): ReturnType<Pools['queues']> => {
       if (url === 'default' && cut) return gone()
