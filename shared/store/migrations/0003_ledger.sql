@@ -82,5 +82,5 @@ ALTER TABLE waste
   ADD COLUMN compute_nano bigint;
 
 -- Where an answer came from: what is served from elsewhere than the engine is charged by another rule.
-ALTER TABLE requests ADD COLUMN IF NOT EXISTS source text NOT NULL DEFAULT 'engine';
-ALTER TABLE requests ADD COLUMN IF NOT EXISTS model_version text;
+ALTER TABLE requests ADD COLUMN source text NOT NULL DEFAULT 'engine';
+ALTER TABLE requests ADD COLUMN model_version text;

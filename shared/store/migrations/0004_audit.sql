@@ -22,8 +22,6 @@ CREATE FUNCTION audit_order() RETURNS bigint LANGUAGE sql STABLE AS $$
   SELECT pg_current_xact_id()::text::bigint + xid_offset FROM audit_clock
 $$;
 
-ALTER TABLE requests ADD COLUMN IF NOT EXISTS source text NOT NULL DEFAULT 'engine';
-ALTER TABLE requests ADD COLUMN IF NOT EXISTS model_version text;
 ALTER TABLE requests RENAME TO requests_before;
 ALTER TABLE requests_before RENAME CONSTRAINT requests_pkey TO requests_before_pkey;
 DROP INDEX requests_by_line, requests_by_chunk, requests_by_tenant;
