@@ -62,7 +62,10 @@ export async function runDemo(options: {
 
     const output = batch.output_file_id ? await api.content(batch.output_file_id) : ''
     const errors = batch.error_file_id ? await api.content(batch.error_file_id) : ''
-    const usage = await api.call<{ data: { key: string; cost_nano: number }[] }>('GET', '/v1/usage?group_by=tenant')
+    const usage = await api.call<{ data: { key: string | null; cost_nano: number }[] }>(
+      'GET',
+      '/v1/usage?group_by=tenant',
+    )
     const own = await api.call<{ forebay?: { cost_nano?: number } }>('GET', `/v1/batches/${batch.id}`)
     const summary: Summary = {
       requests: batch.request_counts.total,
@@ -71,7 +74,10 @@ export async function runDemo(options: {
       ...compareLines({ input, results: [output, errors] }),
       tokens: batch.usage?.total_tokens ?? 0,
       costNano: own.forebay?.cost_nano ?? 0,
-      costByTenant: usage.data.map((row) => ({ tenant: row.key, costNano: row.cost_nano })),
+      // Without a tenant: the engine's idle time.
+      costByTenant: usage.data.flatMap(({ key, cost_nano }) =>
+        key === null ? [] : [{ tenant: key, costNano: cost_nano }],
+      ),
       webhookVerified: webhook !== undefined,
       live: { alone: { p50Ms: alone.p50Ms, p99Ms: alone.p99Ms }, beside: { p50Ms: beside.p50Ms, p99Ms: beside.p99Ms } },
       seconds: Math.round(seconds * 10) / 10,
