@@ -1,6 +1,5 @@
 import { blobKeys } from '@forebay/contracts'
 import { type EngineSim, type EngineSimOptions, startEngineSim } from '@forebay/engine-sim'
-import { systemClock } from '@forebay/kernel'
 import { eventually, freePort } from '@forebay/test-support'
 import { afterEach, expect, it } from 'vitest'
 import { type Bench, completion, idOfLine, line, makeBench, startFakeEngine } from './testing/bench.ts'
@@ -128,12 +127,12 @@ it('isolates a request that kills the engine: it alone fails, every neighbour su
   const port = await freePort()
   let sim = await startEngineSim({ profile: 'fixed', fixedMs: 20, port, onCrash: () => void revive() })
   const revive = async () => {
-    await systemClock.sleep(100)
+    await eventually(() => worker.trouble() !== undefined, { what: 'the crash to be noticed' })
     sim = await startEngineSim({ profile: 'fixed', fixedMs: 20, port, onCrash: () => void revive() })
   }
   cleanups.push(() => sim.stop())
   const b = await bench({ FOREBAY_ENGINE_IN_FLIGHT: '16' })
-  await b.worker(sim.url)
+  const worker = await b.worker(sim.url)
   await b.release(Array.from({ length: 40 }, (_, i) => line(`${i}`, i === 7 ? '[[sim:crash]]' : `fine ${i}`)))
   await eventually(() => b.results.length === 40, { what: 'all results', timeoutMs: 18_000 })
   expect(b.results.filter((r) => r.outcome === 'failed').map((r) => r.line)).toEqual([8])
