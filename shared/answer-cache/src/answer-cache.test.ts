@@ -43,32 +43,47 @@ async function ask(cache: AnswerCache, id: string, compute: () => Promise<Answer
   return answer.text
 }
 
+/** A computation that ends when it is allowed to. */
+function heldComputation() {
+  let computed = 0
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  const compute = async () => {
+    computed++
+    await opened
+    return answerOf('x')
+  }
+  return { compute, computed: () => computed, open }
+}
+
 describe('equal requests at the same time', () => {
   it('are computed once by one process', async () => {
     const cache = makeCache()
-    let computed = 0
-    const compute = async () => {
-      computed++
-      await systemClock.sleep(5)
-      return answerOf('x')
-    }
-    const texts = await Promise.all(Array.from({ length: 100 }, () => ask(cache, 'k', compute)))
-    expect([computed, new Set(texts)]).toEqual([1, new Set(['x'])])
+    const { compute, computed, open } = heldComputation()
+    const asked = Promise.all(Array.from({ length: 100 }, () => ask(cache, 'k', compute)))
+    open()
+    expect([new Set(await asked), computed()]).toEqual([new Set(['x']), 1])
   })
 
   it('are computed once by several processes that share a Redis', async () => {
-    const caches = await Promise.all([1, 2, 3].map(async () => makeCache({ shared: await redis() })))
+    let claims = 0
+    const counted = (shared: SharedAnswers): SharedAnswers => ({
+      ...shared,
+      claim: async (...args) => {
+        const claim = await shared.claim(...args)
+        claims++
+        return claim
+      },
+    })
+    const caches = await Promise.all([1, 2, 3].map(async () => makeCache({ shared: counted(await redis()) })))
     const id = unique()
-    let computed = 0
-    const compute = async () => {
-      computed++
-      await systemClock.sleep(30)
-      return answerOf('x')
-    }
-    const texts = await Promise.all(
-      Array.from({ length: 99 }, (_, i) => ask(caches[i % 3] as AnswerCache, id, compute)),
-    )
-    expect([computed, new Set(texts)]).toEqual([1, new Set(['x'])])
+    const { compute, computed, open } = heldComputation()
+    const asked = Promise.all(Array.from({ length: 99 }, (_, i) => ask(caches[i % 3] as AnswerCache, id, compute)))
+    await eventually(() => claims >= 3, { what: 'every process to ask Redis while one computes' })
+    open()
+    expect([new Set(await asked), computed()]).toEqual([new Set(['x']), 1])
   })
 
   it('are computed by the next when the leader fails, and by all when there is nothing to keep', async () => {

@@ -1,5 +1,6 @@
 import type { ReplyFrame } from '@forebay/contracts'
 import { startEngineSim } from '@forebay/engine-sim'
+import { ManualClock } from '@forebay/kernel'
 import { eventually } from '@forebay/test-support'
 import { afterEach, expect, it } from 'vitest'
 import { type Bench, completion, line, makeBench, startFakeEngine } from './testing/bench.ts'
@@ -13,8 +14,8 @@ async function fake(...args: Parameters<typeof startFakeEngine>) {
   cleanups.push(() => made.stop())
   return made
 }
-async function bench(env?: Record<string, string>): Promise<Bench> {
-  const made = await makeBench(env)
+async function bench(...args: Parameters<typeof makeBench>): Promise<Bench> {
+  const made = await makeBench(...args)
   cleanups.push(() => made.stop())
   return made
 }
@@ -74,21 +75,27 @@ it('relays a stream chunk by chunk as the engine sends it, characters whole, usa
   expect(b.results[0]).toMatchObject({ outcome: 'succeeded', usage: { promptTokens: 4, completionTokens: 1 } })
 })
 
-it('aborts the engine request within 100 ms of a cancel, and records what was used', async () => {
+it('aborts the engine request on a cancel without waiting for anything, and records what was used', async () => {
   const engine = await fake((_, res) => {
     res.writeHead(200, { 'content-type': 'text/event-stream' })
     for (let i = 0; i < 3; i++) res.write('data: {"choices":[{"delta":{"content":"x"}}]}\n\n')
   })
-  const b = await bench()
+  const clock = new ManualClock()
+  const b = await bench({}, { clock })
+  const later = async (done: () => boolean) => {
+    await clock.advance(20)
+    return done()
+  }
   await b.worker(engine.url)
   await b.ask({ messages, stream: true })
-  await eventually(() => textOf(b).split('data:').length === 4, { what: 'three tokens' })
+  await eventually(() => later(() => textOf(b).split('data:').length === 4), { what: 'three tokens' })
+  // From here until the abort the worker's time stands still: no timer of its own lies between cancel and abort.
   await b.bus.control({ type: 'cancel-request', requestId: 'req_other', attempt: 1, reason: 'left' })
   await b.bus.control({ type: 'cancel-request', requestId: 'req_1', attempt: 2, reason: 'left' })
   expect(engine.seen[0]?.aborted).toBe(false)
   await b.bus.control({ type: 'cancel-request', requestId: 'req_1', attempt: 1, reason: 'left' })
-  await eventually(() => engine.seen[0]?.aborted, { what: 'the abort', timeoutMs: 100 })
-  await eventually(() => b.results.length === 1, { what: 'the result' })
+  await eventually(() => engine.seen[0]?.aborted, { what: 'the abort' })
+  await eventually(() => later(() => b.results.length === 1), { what: 'the result' })
   await b.settled('default.realtime')
   expect(b.results[0]).toMatchObject({ outcome: 'cancelled', usage: { completionTokens: 3 } })
   expect(has(b, 'end') || has(b, 'error')).toBe(false)
@@ -203,7 +210,7 @@ it('starts a realtime request at once although batch work fills the engine', asy
   await eventually(() => held.length === 8, { what: 'the batch to fill every seat' })
   await b.ask({ messages })
   // One of the batch's requests makes room, and runs again.
-  await eventually(() => has(b, 'end'), { what: 'the reply', timeoutMs: 500 })
+  await eventually(() => has(b, 'end'), { what: 'the reply' })
   expect(engine.seen.filter((seen) => seen.aborted)).toHaveLength(1)
   while (b.results.length < 21) {
     held.shift()?.()

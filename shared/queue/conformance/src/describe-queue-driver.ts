@@ -6,6 +6,7 @@ import { deadLetterCases } from './dead-letters.ts'
 import { enduranceCases } from './endurance.ts'
 import { type DriverExpectations, type Harness, leaseMs, longLeaseMs } from './harness.ts'
 import { jobCases } from './jobs.ts'
+import { laneCases } from './lanes.ts'
 import { leaseCases } from './leases.ts'
 import { sendingCases } from './sending.ts'
 
@@ -81,6 +82,7 @@ export function describeQueueDriver(
     describe('leases', () => leaseCases(h))
     describe('dead letters', () => deadLetterCases(h))
     describe('jobs', () => jobCases(h))
+    describe('lanes', () => laneCases(h))
     describe('endurance', () => enduranceCases(h))
   })
 }

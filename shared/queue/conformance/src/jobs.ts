@@ -25,7 +25,6 @@ export function jobCases(h: () => Harness): void {
     const job = await firstJob(receiverOf(driver))
     expect([job.id, job.attempt, job.job.text]).toEqual(['far', 1, 'later'])
     expect(Date.now() - sentAt).toBeGreaterThanOrEqual(2_180)
-    expect(Date.now() - sentAt).toBeLessThan(6_000)
   })
 
   it('carries a body over the broker’s limit by reference, and deletes it when the job is done', async () => {

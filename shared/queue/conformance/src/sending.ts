@@ -1,4 +1,5 @@
 import { systemClock } from '@forebay/kernel'
+import type { QueueDriver } from '@forebay/queue-port'
 import { expect, it } from 'vitest'
 import { expectDepth, type Harness, message, messages, receive, receiveOne } from './harness.ts'
 
@@ -41,29 +42,24 @@ export function sendingCases(h: () => Harness): void {
     expect(lease.leaseUntil).toBeGreaterThan(systemClock.now())
   })
 
-  it('answers an empty queue after the wait, and an abort at once', async () => {
+  // Here and below the limit is far below what the waits would take that are to end early, those within a driver included.
+  it('answers an empty queue after the wait, and an abort at once', { timeout: 20_000 }, async () => {
     const queue = await h().fresh()
-    const started = performance.now()
     expect(await receive(queue, 1, 150)).toEqual([])
-    expect(performance.now() - started).toBeGreaterThan(100)
-    expect(performance.now() - started).toBeLessThan(1_500)
     const abort = new AbortController()
-    const polling = queue.receive({ max: 1, waitMs: 15_000, leaseMs: 1_000, signal: abort.signal })
+    const polling = queue.receive({ max: 1, waitMs: 30_000, leaseMs: 1_000, signal: abort.signal })
+    await roundTrip(await h().fresh())
     abort.abort()
     expect(await polling).toEqual([])
-    expect(performance.now() - started).toBeLessThan(3_000)
   })
 
-  // The limit is far below what the waits would take that a send did not end, those within a driver included.
   it('wakes a consumer that waits, by the send and not by the end of its wait', { timeout: 20_000 }, async () => {
     const queue = await h().fresh()
     const sender = h().elsewhere(queue)
     const beside = await h().fresh()
     for (let i = 0; i < 8; i++) {
       const woken = receiveOne(queue, 30_000)
-      // A round trip beside it, in which the wait gets as far as the broker.
-      await beside.send([message(`beside-${i}`)])
-      await beside.ack([await receiveOne(beside)])
+      await roundTrip(beside)
       await sender.send([message(`wake-${i}`)])
       const lease = await woken
       expect(lease.id).toBe(`wake-${i}`)
@@ -79,22 +75,21 @@ export function sendingCases(h: () => Harness): void {
     expect(leases.map((lease) => lease.id).sort()).toEqual(['m-0', 'm-1', 'm-2'])
   })
 
-  it('wakes another consumer when one went away while waiting', async () => {
+  it('wakes another consumer when one went away while waiting', { timeout: 20_000 }, async () => {
     const queue = await h().fresh()
+    const beside = await h().fresh()
     const abort = new AbortController()
-    const left = queue.receive({ max: 1, waitMs: 15_000, leaseMs: 1_000, signal: abort.signal })
-    await systemClock.sleep(50)
-    const stays = receiveOne(h().elsewhere(queue))
-    await systemClock.sleep(50)
+    const left = queue.receive({ max: 1, waitMs: 30_000, leaseMs: 1_000, signal: abort.signal })
+    await roundTrip(beside)
+    const stays = receiveOne(h().elsewhere(queue), 30_000)
+    await roundTrip(beside)
     abort.abort()
     await left
-    const sentAt = performance.now()
     await queue.send([message('one')])
     expect((await stays).id).toBe('one')
-    expect(performance.now() - sentAt).toBeLessThan(1_000)
   })
 
-  it('holds a delayed message back until it is due, and then wakes an idle consumer', async () => {
+  it('holds a delayed message back until it is due, and then wakes an idle consumer', { timeout: 20_000 }, async () => {
     const queue = await h().fresh()
     const sentAt = systemClock.now()
     await queue.send([message('later', { delayMs: 600 }), message('now')])
@@ -102,9 +97,8 @@ export function sendingCases(h: () => Harness): void {
     expect(first.id).toBe('now')
     await queue.ack([first])
     await expectDepth(h(), queue, { delayed: 1 })
-    expect((await receiveOne(queue)).id).toBe('later')
+    expect((await receiveOne(queue, 30_000)).id).toBe('later')
     expect(systemClock.now() - sentAt).toBeGreaterThanOrEqual(580)
-    expect(systemClock.now() - sentAt).toBeLessThan(2_500)
   })
 
   it('refuses one message that is too big and sends its neighbours', async () => {
@@ -126,4 +120,10 @@ export function sendingCases(h: () => Harness): void {
     const lease = await receiveOne(queue)
     expect(lease.body.byteLength).toBe(body.byteLength)
   })
+}
+
+/** A message's way beside a wait that has begun: in that time the wait gets as far as the broker. */
+async function roundTrip(beside: QueueDriver): Promise<void> {
+  await beside.send([message('beside')])
+  await beside.ack([await receiveOne(beside)])
 }

@@ -14,7 +14,7 @@ import {
   type WorkJob,
   workJobSchema,
 } from '@forebay/contracts'
-import { makeRegistry, type Running, silentLogger, systemClock } from '@forebay/kernel'
+import { type Clock, makeRegistry, type Running, silentLogger, systemClock } from '@forebay/kernel'
 import { planEntryBytes, writePlanEntry } from '@forebay/plan'
 import { JobReceiver, LanePuller, makeJobSender, makeJsonCodec } from '@forebay/queue-core'
 import { makeMemoryProvider } from '@forebay/queue-memory'
@@ -37,11 +37,11 @@ export interface StoredResult extends RequestResult {
  */
 export async function makeBench(
   env: Record<string, string> = {},
-  given: { queues?: QueueProvider; bus?: ReplyBus & Running; blobRoot?: string } = {},
+  given: { queues?: QueueProvider; bus?: ReplyBus & Running; blobRoot?: string; clock?: Clock } = {},
 ) {
   const config: Config = loadConfig({ FOREBAY_QUEUE_LEASE_MS: '2000', FOREBAY_DRAIN_MS: '3000', ...env }).config
   const blobs = openFolderBlobs({ root: given.blobRoot ?? tempDir() })
-  const clock = systemClock
+  const clock = given.clock ?? systemClock
   const queues: QueueProvider = given.queues ?? makeMemoryProvider({ clock })
   const bus = given.bus ?? makeMemoryReplyBus()
   const results: StoredResult[] = []
