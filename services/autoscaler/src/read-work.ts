@@ -11,16 +11,16 @@ export interface BatchWork extends Row {
   deadlineMs: number
 }
 
-/** What is left of every open batch: its chunks planned or released, less what of them is done. */
+/** What is left of every open batch, by model: its chunks planned or released, less what of them is done. */
 export function readBatchWork(db: Queryable): Promise<BatchWork[]> {
   return db.query<BatchWork>(
-    `SELECT b.model, b.residency, b.lane, extract(epoch FROM b.expires_at)::float8 * 1000 AS "deadlineMs",
+    `SELECT coalesce(c.model, b.model) AS model, b.residency, b.lane, extract(epoch FROM b.expires_at)::float8 * 1000 AS "deadlineMs",
        CASE WHEN b.status = 'validating' THEN 1 ELSE
          coalesce(sum(c.est_tokens * (1 - least(1, coalesce(p.done, 0)::float8 / c.entries))), 0) END::float8 AS tokens
      FROM batches b LEFT JOIN chunks c ON c.batch_id = b.id AND c.status <> 'done'
      LEFT JOIN chunk_progress p ON p.batch_id = c.batch_id AND p.chunk = c.index
      WHERE b.status IN ('validating', 'in_progress') AND b.closed_at IS NULL
-     GROUP BY b.id`,
+     GROUP BY b.id, coalesce(c.model, b.model)`,
   )
 }
 

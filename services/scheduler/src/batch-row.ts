@@ -8,7 +8,10 @@ export interface BatchRow extends Row {
   apiKeyId: string
   endpoint: InferenceEndpoint
   status: BatchStatus
+  /** As its lines name it. */
   model: string | null
+  /** The models that its lines run on, when they name an alias; null: `model` itself. */
+  models: string[] | null
   /** The tag that the pools must carry where it runs. */
   residency: string | null
   waitingFor: string | null
@@ -34,7 +37,7 @@ export const epochMs = (expression: string) => `(extract(epoch FROM ${expression
 
 /** The columns of a BatchRow, from `batches b JOIN files f ON f.id = b.input_file_id`. */
 export const batchColumns = `
-  b.id, b.tenant_id AS "tenantId", b.api_key_id AS "apiKeyId", b.endpoint, b.status, b.model, b.residency, b.waiting_for AS "waitingFor", b.lane,
+  b.id, b.tenant_id AS "tenantId", b.api_key_id AS "apiKeyId", b.endpoint, b.status, b.model, b.models, b.residency, b.waiting_for AS "waitingFor", b.lane,
   b.input_file_id AS "inputFileId", f.blob_key AS "inputKey", f.deleted_at IS NULL AS "inputThere",
   b.total, b.completed, b.failed, b.est_tokens AS "estTokens", b.virtual_tokens AS "virtualTokens",
   b.final_status AS "finalStatus", b.closed_at IS NOT NULL AS closed,

@@ -10,6 +10,7 @@ import { recordBatchEvent } from './events.ts'
 import { watchStores } from './finalise/watch-stores.ts'
 import type { SchedulerMetrics } from './metrics.ts'
 import type { ModelBook } from './models.ts'
+import { aliasedLines } from './plan/aliased-lines.ts'
 import { holdEstimate } from './plan/hold-estimate.ts'
 import { type PlanOutcome, planBatch } from './plan/plan-batch.ts'
 import { storePlan } from './plan/store-plan.ts'
@@ -63,7 +64,7 @@ async function plan(options: PlanningOptions, batch: BatchRow, owner: string, si
   await blobs.put(planKey, outcome.plan)
   const { residency } = batch
   const may = (name: string) => residency === null || options.pools.spec(name)?.residency.includes(residency)
-  const pool = poolsOf(outcome.model).filter(may).sort()[0] ?? null
+  const pool = outcome.parts.flatMap(({ model }) => poolsOf(model).filter(may)).sort()[0] ?? null
   const stored = await db
     .tx(async (tx) => {
       const moved = await storePlan(tx, { batchId: batch.id, owner, pool, outcome })
@@ -98,7 +99,8 @@ async function readAndPlan(
   signal: AbortSignal,
 ): Promise<PlanOutcome> {
   const cacheTokens = (model: string) => options.models.cacheTokens(model)
-  const rules = { ...options.config, endpoint: batch.endpoint, knowsModel, cacheTokens }
+  const lines = aliasedLines({ rules: options.pools.routes, batch, knowsModel })
+  const rules = { ...options.config, endpoint: batch.endpoint, cacheTokens, ...lines }
   const message = `Cannot find file ${batch.inputFileId}, or the organization does not have access to it.`
   const gone: PlanOutcome = {
     valid: false,

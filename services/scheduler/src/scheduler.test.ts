@@ -340,3 +340,20 @@ test('a drained pool gives back the chunks that no worker holds; they wait, and 
   expect(jobs.map((job) => job.id)).toEqual([`${id}.1.2`, `${id}.2.2`])
   expect(batch).toMatchObject({ completed: 11, failed: 1 })
 })
+
+test('a batch that names an alias runs each line on its model, and every line comes back once', async () => {
+  await kit.db.query(`INSERT INTO models (pool, model, engine) VALUES ('default', 'm2', 'test')`)
+  const routes = [{ alias: 'chat', to: { m: 1, m2: 1 }, when: {} }]
+  await kit.start(patient, { pools: { ...kit.pools, routes } })
+  const id = await kit.submit(Array.from({ length: 24 }, (_, i) => line(`id-${i + 1}`, `q ${i}`, 'chat')))
+  const { batch, jobs } = await workUntil(id, 'completed')
+  expect(batch).toMatchObject({ model: 'chat', models: expect.arrayContaining(['m', 'm2']), total: 24 })
+  expect(new Set(jobs.map(({ job }) => `${job.model} as ${job.alias}`))).toEqual(new Set(['m as chat', 'm2 as chat']))
+  const out = [
+    ...((await readLines(kit, batch['output_file_id'])) ?? []),
+    ...((await readLines(kit, batch['error_file_id'])) ?? []),
+  ]
+  expect(out.map((each) => each.custom_id).sort()).toEqual(Array.from({ length: 24 }, (_, i) => `id-${i + 1}`).sort())
+  const byModel = await kit.db.query<{ model: string }>('SELECT DISTINCT model FROM requests ORDER BY model')
+  expect(byModel).toEqual([{ model: 'm' }, { model: 'm2' }])
+})

@@ -19,6 +19,8 @@ export const chunkJobSchema = z.object({
   attempt: z.number().int().positive(),
   endpoint: inferenceEndpointSchema,
   model: z.string(),
+  /** What the lines name instead of `model`, which the engine is told. */
+  alias: z.string().optional(),
   pool: z.string(),
   lane: laneSchema,
   /** Blob key of what holds the lines, in the store of the pool: the input file, or a copy of this chunk's lines. */

@@ -10,3 +10,4 @@ export {
   readPlanEntry,
   writePlanEntry,
 } from './plan-entry.ts'
+export { withModel } from './with-model.ts'

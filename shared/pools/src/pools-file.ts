@@ -112,7 +112,7 @@ export const aliasSchema = z
       .default({})
       .describe('All that is given must hold; tokens are estimated, prompt and output together'),
   })
-  .describe('Live requests for a name go to another model; the first rule that holds decides')
+  .describe('Requests for a name go to another model; the first rule that holds decides')
 
 /** The configuration file. */
 export const poolsFileSchema = z.strictObject({

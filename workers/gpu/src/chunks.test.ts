@@ -60,6 +60,17 @@ it('sends each body byte for byte and keeps the answer byte for byte', async () 
   expect(b.results[0]?.usage).toMatchObject({ promptTokens: 7, completionTokens: 1, cachedTokens: null })
 })
 
+it('tells the engine the model that an alias stands for, every other byte as it came', async () => {
+  const engineFake = await fake((_, res) => res.setHeader('content-type', 'application/json').end('{"choices":[]}'))
+  const b = await bench()
+  await b.worker(engineFake.url)
+  const body = (model: string) => `{"x":{"model":"chat"}, "model" : "${model}", "seed":12345678901234567890}`
+  await b.release([`{"custom_id":"c","body":${body('chat')}}`], { model: 'm', alias: 'chat' })
+  await eventually(() => b.results.length === 1, { what: 'the result' })
+  expect(engineFake.seen.map((seen) => seen.body)).toEqual([body('m')])
+  expect(b.results[0]).toMatchObject({ model: 'm', outcome: 'succeeded' })
+})
+
 it('tries retryable failures again, makes the last one the result, and leaves the neighbours alone', async () => {
   const engineFake = await fake((seen, res, count) => {
     const kind = /kind-(\w+)/.exec(seen.body)?.[1]

@@ -14,6 +14,7 @@ export interface BatchRow extends Row {
   request_hash: Buffer | null
   status: BatchStatus
   model: string | null
+  models: string[] | null
   pool: string | null
   residency: string | null
   waiting_for: string | null
@@ -110,6 +111,7 @@ export const batchSchema = z
     forebay: z
       .object({
         lane: z.string(),
+        models: z.array(z.string()).nullable().describe('What its lines run on, when they name an alias'),
         pool: z.string().nullable().describe('One that serves its model; its chunks may run in several'),
         residency: z.string().nullable().describe('It runs only in pools that carry this tag'),
         waiting_for: z
@@ -159,6 +161,7 @@ export function batchObject(row: BatchRow): z.infer<typeof batchSchema> {
     metadata: row.metadata,
     forebay: {
       lane: row.lane,
+      models: row.models,
       pool: row.pool,
       residency: row.residency,
       waiting_for: isTerminal(row.status) ? null : row.waiting_for,

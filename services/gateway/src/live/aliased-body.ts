@@ -1,5 +1,5 @@
 import type { InferenceEndpoint } from '@forebay/contracts'
-import { findMembers } from '@forebay/plan'
+import { withModel } from '@forebay/plan'
 import { type AliasRule, resolveAlias } from '@forebay/router'
 import { type LiveBody, readLiveBody } from './live-body.ts'
 
@@ -20,11 +20,5 @@ export function readAliasedBody(options: {
   const { estTokens, model } = body
   const resolved = resolveAlias(rules, { model, tenantId, endpoint, estTokens, splitKey: requestId })
   if (resolved.why === undefined || resolved.model === model) return { body, alias: resolved.why }
-  return { body: readLiveBody(endpoint, withModel(bytes, resolved.model, body.fields)), alias: resolved.why }
-}
-
-function withModel(bytes: Buffer, model: string, fields: object): Buffer {
-  const at = findMembers(bytes, ['model'])?.model
-  if (!at) return Buffer.from(JSON.stringify({ ...fields, model }))
-  return Buffer.concat([bytes.subarray(0, at.start), Buffer.from(JSON.stringify(model)), bytes.subarray(at.end)])
+  return { body: readLiveBody(endpoint, withModel(bytes, resolved.model)), alias: resolved.why }
 }

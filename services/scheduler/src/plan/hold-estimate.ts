@@ -16,17 +16,23 @@ export async function holdEstimate(
   outcome: Extract<PlanOutcome, { valid: true }>,
 ): Promise<void> {
   const { apiKeyId: keyId, endpoint, id, lane, tenantId } = batch
-  const { model } = outcome
   const [file] = await tx.query<Row & { bytes: number }>('SELECT bytes FROM files WHERE id = $1', [batch.inputFileId])
   const { nowMs, prices } = await readPrices(tx, {
     tenantIds: [tenantId],
-    models: [model],
+    models: outcome.parts.map(({ model }) => model),
     sinceMs: Number.MAX_SAFE_INTEGER / 1000,
   })
-  const promptTokens = Math.min(outcome.estTokens, estimatePromptTokens(file?.bytes ?? 0))
-  const completionTokens = endpoint === '/v1/embeddings' ? 0 : outcome.estTokens - promptTokens
-  const usage = { promptTokens, cachedTokens: null, completionTokens, reasoningTokens: 0 }
-  const { amountNano, currency } = chargeFor({ endpoint, lane, model, tenantId, usage, prices, atMs: nowMs })
+  const allPrompt = Math.min(outcome.estTokens, estimatePromptTokens(file?.bytes ?? 0))
+  let estimateNano = 0
+  let currency = ''
+  for (const { estTokens, model } of outcome.parts) {
+    const promptTokens = Math.round(allPrompt * (estTokens / Math.max(1, outcome.estTokens)))
+    const completionTokens = endpoint === '/v1/embeddings' ? 0 : estTokens - promptTokens
+    const usage = { promptTokens, cachedTokens: null, completionTokens, reasoningTokens: 0 }
+    const charge = chargeFor({ endpoint, lane, model, tenantId, usage, prices, atMs: nowMs })
+    if (currency === '') currency = charge.currency
+    if (charge.currency === currency) estimateNano += charge.amountNano
+  }
   const expiresAt = new Date(batch.expiresAtMs)
-  await holdForBatch(tx, { id, tenantId, keyId, estimateNano: amountNano, currency, expiresAt })
+  await holdForBatch(tx, { id, tenantId, keyId, estimateNano, currency, expiresAt })
 }

@@ -1,6 +1,8 @@
-import type { BatchError } from '@forebay/contracts'
+import { type BatchError, batchRequestId } from '@forebay/contracts'
 import { decodePlanEntries } from '@forebay/plan'
+import { type AliasRule, resolveAlias } from '@forebay/router'
 import { describe, expect, test } from 'vitest'
+import { aliasedLines } from './aliased-lines.ts'
 import { type PlanRules, planBatch } from './plan-batch.ts'
 
 const rules: PlanRules = {
@@ -312,5 +314,60 @@ describe('planBatch: the plan', () => {
     const reason = new Error('stopping')
     const input = pieces(file(request('a')), 10)
     await expect(planBatch({ input, rules, signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+  })
+})
+
+describe('planBatch: aliases', () => {
+  const rule = (to: Record<string, number>, when: AliasRule['when'] = {}, alias = 'chat'): AliasRule => ({
+    ...{ alias, to, when },
+  })
+  const aliased = (routes: AliasRule[], endpoint: PlanRules['endpoint'] = rules.endpoint) =>
+    aliasedLines({ rules: routes, batch: { id: 'batch_1', tenantId: 'acme', endpoint }, knowsModel: rules.knowsModel })
+  const chat = (id: string, more = {}) => request(id, { model: 'chat', ...more })
+
+  test('a split gives each line its model, the same in every plan; a chunk is of one model, identical lines too', async () => {
+    const lines = Array.from({ length: 300 }, (_, i) => chat(`l${i}`, { seed: 1 }))
+    const more = aliased([rule({ m: 70, m2: 30 })])
+    const outcome = await plan(file(...lines), more)
+    if (!outcome.valid) throw new Error(JSON.stringify(outcome.errors))
+    expect(outcome).toMatchObject({ model: 'chat', total: 300, identical: 298 })
+    expect(await plan(file(...lines), more)).toEqual(outcome)
+    const share = outcome.parts.find(({ model }) => model === 'm2')?.requests ?? 0
+    expect(share).toBeGreaterThan(60)
+    expect(share).toBeLessThan(120)
+    expect(outcome.parts.reduce((sum, { estTokens }) => sum + estTokens, 0)).toBe(outcome.estTokens)
+    const { entries, firstEntry, model } = outcome.chunks
+    const seen = new Set<number>()
+    for (const [i, first] of firstEntry.entries()) {
+      for (const { line } of decodePlanEntries(outcome.plan).slice(first, first + (entries[i] ?? 0))) {
+        seen.add(line)
+        const splitKey = batchRequestId('batch_1', line)
+        const asked = { model: 'chat', tenantId: 'acme', endpoint: rules.endpoint, estTokens: 0, splitKey }
+        expect(model[i]).toBe(resolveAlias([rule({ m: 70, m2: 30 })], asked).model)
+      }
+    }
+    expect(seen.size).toBe(300)
+  })
+
+  test('a rule by size, tenant and endpoint decides line by line; other names stand for themselves', async () => {
+    const routes = [rule({ m2: 1 }, { minTokens: 1_000, tenants: ['acme'] }), rule({ m: 1 })]
+    const outcome = await plan(file(chat('a'), chat('b', { max_tokens: 2_000 })), aliased(routes))
+    expect(outcome).toMatchObject({ parts: [expect.objectContaining({ model: 'm' }), { model: 'm2', requests: 1 }] })
+    expect(await plan(file(request('a')), aliased(routes))).toMatchObject({ model: 'm', parts: [{ model: 'm' }] })
+  })
+
+  test('that no rule holds for, or that stands for a model that no pool serves, is a fault of its line', async () => {
+    const embeddings = rule({ m: 1 }, { endpoints: ['/v1/embeddings'] })
+    expect(await faultsOf(file(chat('a'), chat('b')), aliased([embeddings]))).toEqual(
+      [1, 2].map((line) => ({
+        ...{ line, code: 'model_not_found', param: 'body.model' },
+        message: expect.stringMatching(
+          /^The model 'chat' is an alias, and no rule of it holds for a request of \d+ tokens .* to \/v1\/chat\/completions\.$/,
+        ),
+      })),
+    )
+    expect(await faultsOf(file(chat('a')), aliased([rule({ gone: 1 })]))).toMatchObject([
+      { message: "The model 'chat' stands for 'gone' here, which no pool serves." },
+    ])
   })
 })

@@ -4,22 +4,32 @@ import { planLimits } from '@forebay/plan'
 import { estimateOutputTokens, estimatePromptTokens } from '@forebay/tokens'
 import { checkLine } from './check-line.ts'
 import { CustomIdSet } from './custom-id-set.ts'
-import { type ChunkColumns, cutChunks } from './cut-chunks.ts'
-import { EntryList, type OrderedEntries } from './entry-list.ts'
 import { FaultList, quotable } from './faults.ts'
 import { isBlank, type Line, LineSplitter } from './line-splitter.ts'
+import { ModelEntries, type ModelPlan } from './model-entries.ts'
 import { hashPrefixes, mediaBytes, prefixCuts } from './prompt-text.ts'
 import { sameAnswerDigest } from './same-body.ts'
 
 /** What planning came to: a plan to run, or what is wrong with the file. */
 export type PlanOutcome =
-  | ({ valid: true; model: string; total: number; estTokens: number; chunks: ChunkColumns } & OrderedEntries)
+  | ({
+      valid: true
+      /** As its lines name it: a model, or an alias of those in `parts`. */
+      model: string
+      total: number
+      estTokens: number
+    } & ModelPlan)
   | { valid: false; errors: BatchError[] }
+
+/** Which model answers a line; `refusal`: why none does, for whoever wrote it. */
+export type ResolvedLine = { model: string } | { refusal: string }
 
 /** What a batch file is held to. */
 export interface PlanRules {
   endpoint: InferenceEndpoint
   knowsModel: (model: string) => boolean
+  /** The model that answers a request for a name, or why none does; a name stands for itself when not given. */
+  resolve?: (asked: { model: string; line: number; estTokens: number; body: object }) => ResolvedLine
   maxLineBytes: number
   maxBatchRequests: number
   chunkRequests: number
@@ -59,19 +69,18 @@ export async function planBatch(options: {
   if (reader.requests === 0) faults.add(null, 'empty_file', null, 'The batch input file is empty.')
   if (faults.count > 0 || reader.model === undefined) return { valid: false, errors: faults.list() }
   reader.forgetIds()
-  const { entries, estTokens, model } = reader
-  const ordered = await entries.toPlan(rules.cacheTokens(model))
+  const { entries, model } = reader
+  const { count: total, estTokens } = entries
+  const planned = await entries.toPlan(rules)
   signal?.throwIfAborted()
-  const chunks = await cutChunks(ordered.plan, rules)
-  return { valid: true, model, total: entries.count, estTokens, ...ordered, chunks }
+  return { valid: true, model, total, estTokens, ...planned }
 }
 
 const sliceBytes = 256 * 1024
 
 class BatchReader {
-  readonly entries = new EntryList()
+  readonly entries = new ModelEntries()
   requests = 0
-  estTokens = 0
   model: string | undefined
   full = false
   readonly #rules: PlanRules
@@ -131,17 +140,20 @@ class BatchReader {
       const message = `The model '${quotable(model)}' for this request does not match the rest of the batch. Each batch must contain requests for a single model.`
       this.#faults.add(line.number, 'mismatched_model', 'body.model', message)
     }
-    // A file with a fault is never run, so its plan is not made either.
-    if (this.#faults.count > 0 || !body) return
+    // A file with a fault is never run, so its plan is not made either; only aliases can still be at fault.
+    if (!body || model === undefined || (this.#faults.count > 0 && !this.#rules.resolve)) return
+    const { offset, length, number } = line
     const media = mediaBytes(body)
     const outputTokens = this.#rules.endpoint === '/v1/embeddings' ? 0 : estimateOutputTokens(body)
-    const promptTokens = estimatePromptTokens(line.length - media) + (media > 0 ? mediaTokens : 0)
+    const promptTokens = estimatePromptTokens(length - media) + (media > 0 ? mediaTokens : 0)
     const estTokens = Math.min(promptTokens + outputTokens, planLimits.estTokensMax)
-    this.estTokens += estTokens
+    const resolved = this.#rules.resolve?.({ model, line: number, estTokens, body }) ?? { model }
+    if ('refusal' in resolved) this.#faults.add(number, 'model_not_found', 'body.model', resolved.refusal)
+    if ('refusal' in resolved || this.#faults.count > 0) return
     hashPrefixes(body, this.#rules.endpoint, this.#prefixes)
-    const { offset, length, number } = line
     const digest = this.#rules.runIdenticalOnce ? sameAnswerDigest(bytes, body, this.#rules.endpoint) : undefined
-    this.entries.add({ offset, length, line: number, estTokens, prefixGroup: 0, flags: 0 }, this.#prefixes, digest)
+    const entry = { offset, length, line: number, estTokens, prefixGroup: 0, flags: 0 }
+    this.entries.add(resolved.model, entry, this.#prefixes, digest)
   }
 }
 

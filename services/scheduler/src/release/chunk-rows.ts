@@ -8,6 +8,8 @@ export interface OutChunkRow extends Row, OutChunk {
   batchId: string
   index: number
   estTokens: number
+  /** The model that answers, where its batch names an alias. */
+  model: string | null
   /** Where it went. */
   pool: string
 }
@@ -20,6 +22,7 @@ export interface ReleasedChunk extends Row {
   entries: number
   estTokens: number
   attempt: number
+  model: string | null
   pool: string
 }
 
@@ -36,7 +39,7 @@ const pairs = (chunks: readonly Pairs[]) => [chunks.map((c) => c.batchId), chunk
 /** Every chunk released and not done, of batches that are not closed. */
 export async function outChunks(db: Queryable): Promise<OutChunkRow[]> {
   return db.query<OutChunkRow>(
-    `SELECT c.batch_id AS "batchId", c.index, c.entries, c.est_tokens AS "estTokens", c.attempt,
+    `SELECT c.batch_id AS "batchId", c.index, c.entries, c.est_tokens AS "estTokens", c.attempt, c.model,
        coalesce(c.pool, '') AS pool, ${epochMs('c.released_at')} AS "releasedAtMs", coalesce(p.done, 0) AS done,
        ${epochMs('p.last_seen_at')} AS "lastSeenAtMs", coalesce(p.returned_attempt, 0) AS "returnedAttempt"
      FROM batches b JOIN chunks c ON c.batch_id = b.id AND c.status = 'released'
@@ -45,20 +48,29 @@ export async function outChunks(db: Queryable): Promise<OutChunkRow[]> {
   )
 }
 
-/** The next planned chunks, at most `limit` of each batch, each with the pool that the chunk before it went to. */
+/** A chunk that may be released. */
+export interface PlannedChunk extends Row, ContinuingChunk {
+  batchId: string
+  estTokens: number
+  attempt: number
+  model: string | null
+}
+
+/** The next planned chunks, at most `limit` of each batch and model (null: the batch's own), each with the pool that the chunk before it went to. */
 export async function plannedChunks(
   db: Queryable,
-  batchIds: readonly string[],
+  wanted: readonly { batchId: string; model: string | null }[],
   limit: number,
-): Promise<(Row & ContinuingChunk & { batchId: string; estTokens: number; attempt: number })[]> {
+): Promise<PlannedChunk[]> {
   return db.query(
-    `SELECT c.batch_id AS "batchId", c.index, c.est_tokens AS "estTokens", c.attempt, c.continues, before.pool
-     FROM unnest($1::text[]) AS b (id), LATERAL (
-       SELECT * FROM chunks WHERE batch_id = b.id AND status = 'planned' ORDER BY index LIMIT $2) AS c
+    `SELECT c.batch_id AS "batchId", c.index, c.est_tokens AS "estTokens", c.attempt, c.model, c.continues, before.pool
+     FROM unnest($1::text[], $2::text[]) AS b (id, model), LATERAL (
+       SELECT * FROM chunks WHERE batch_id = b.id AND status = 'planned' AND model IS NOT DISTINCT FROM b.model
+       ORDER BY index LIMIT $3) AS c
      LEFT JOIN chunks before ON c.continues AND before.batch_id = c.batch_id AND before.index = c.index - 1
        AND before.status <> 'planned'
      ORDER BY c.batch_id, c.index`,
-    [batchIds, limit],
+    [wanted.map(({ batchId }) => batchId), wanted.map(({ model }) => model), limit],
   )
 }
 
@@ -98,7 +110,7 @@ export async function markReleased(
        AS t (batch_id, index, pool, staged, route)
      WHERE c.batch_id = t.batch_id AND c.index = t.index AND c.status <> 'done'
      RETURNING c.batch_id AS "batchId", c.index, c.first_entry AS "firstEntry", c.entries,
-       c.est_tokens AS "estTokens", c.attempt, c.pool`,
+       c.est_tokens AS "estTokens", c.attempt, c.model, c.pool`,
     [...pairs(chunks), chunks.map((c) => c.pool), chunks.map((c) => c.staged), chunks.map((c) => c.route)],
   )
 }

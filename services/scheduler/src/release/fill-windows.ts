@@ -3,11 +3,12 @@ import type { Queryable, Row } from '@forebay/store'
 import type { BatchRow } from '../batch-row.ts'
 import type { SchedulerMetrics } from '../metrics.ts'
 import type { ModelBook } from '../models.ts'
-import type { PoolView, Route } from '../pools/route-batch.ts'
+import type { PoolView } from '../pools/route-batch.ts'
 import { type Choice, chooseReleases, type TenantShare, type Window } from './choose-releases.ts'
-import { type OutChunkRow, plannedChunks } from './chunk-rows.ts'
+import { type OutChunkRow, type PlannedChunk, plannedChunks } from './chunk-rows.ts'
 import { type LaneKey, type LaneWatch, laneKey, windowMs } from './lane-watch.ts'
 import { preferPool } from './prefer-pool.ts'
+import type { Target, Targets } from './targets.ts'
 
 const picksPerLane = 64
 const plannedPerLane = 32
@@ -25,8 +26,6 @@ export interface Filled {
   batchTokens: Map<string, number>
 }
 
-type Planned = Awaited<ReturnType<typeof plannedChunks>>[number]
-
 interface LaneFill {
   key: LaneKey
   pool: string
@@ -34,15 +33,15 @@ interface LaneFill {
   /** Its batches may use it only once their own pools' windows are full. */
   overflow: boolean
   lane: string
-  batches: BatchRow[]
+  targets: Target[]
   window: Window
   picked: number
 }
 
 /**
  * Chooses the next chunks for every lane of every pool that has room in its window, the best score first (the emptiest,
- * where nothing else tells them apart), and writes the tenants' counters. A batch's chunks go to any of the pools on its
- * route, and to its overflow once those are full. `running` are the batches that may release,
+ * where nothing else tells them apart), and writes the tenants' counters. Chunks go to any of the pools on the route of
+ * their target, and to its overflow once those are full. `targets` are those of the batches that may release,
  * `out` every chunk released and not done, `turn` the picks made in earlier rounds.
  */
 export async function fillWindows(
@@ -50,9 +49,8 @@ export async function fillWindows(
   options: {
     nowMs: number
     turn: number
-    running: readonly BatchRow[]
     batches: ReadonlyMap<string, BatchRow>
-    routes: ReadonlyMap<string, Route>
+    targets: Targets
     out: readonly OutChunkRow[]
     watch: LaneWatch
     models: ModelBook
@@ -60,13 +58,19 @@ export async function fillWindows(
     weights: Weights
   },
 ): Promise<Filled> {
-  const { nowMs, running, batches, out, watch } = options
+  const { nowMs, batches, targets, out, watch } = options
   const filled: Filled = { picks: [], batchTokens: new Map() }
   const all = lanesOf(options)
   const lanes = all.filter(hasRoom)
   if (lanes.length === 0) return filled
-  const openIds = [...new Set(lanes.flatMap((lane) => lane.batches.map((batch) => batch.id)))]
-  const planned = groupBy(await plannedChunks(tx, openIds, plannedPerLane * lanes.length), (chunk) => chunk.batchId)
+  const open = [...new Set(lanes.flatMap((lane) => lane.targets))]
+  const wanted = [...new Map(open.map((target) => [`${target.batch.id}\n${target.stored}`, target])).values()].map(
+    ({ batch, stored }) => ({ batchId: batch.id, model: stored }),
+  )
+  const planned = groupBy(await plannedChunks(tx, wanted, plannedPerLane * lanes.length), (chunk) =>
+    targets.keyOf(chunk),
+  )
+  const running = [...new Set(targets.all.map(({ batch }) => batch))]
   const tenants = new Map((await tenantRows(tx, running)).map((row) => [row.id, row]))
   const tenantsOut = sumBy(out, (chunk) => batches.get(chunk.batchId)?.tenantId ?? '', leftTokens)
   const batchesOut = sumBy(out, (chunk) => chunk.batchId, leftTokens)
@@ -79,16 +83,20 @@ export async function fillWindows(
   )
 
   // With one pool to go to the order is the plan's.
-  const ordered = (chunks: readonly Planned[], pool: string) => (lanes.length > 1 ? preferPool(chunks, pool) : chunks)
+  const ordered = (chunks: readonly PlannedChunk[], pool: string) =>
+    lanes.length > 1 ? preferPool(chunks, pool) : chunks
   const fill = (lane: LaneFill, why: string): Choice => {
     const choice = chooseReleases({
       tenants: [...tenants.values()].map((row) => ({ ...row, outstandingTokens: tenantsOut.get(row.id) ?? 0 })),
-      batches: mayUse(lane, all).map((batch) => ({
+      batches: [...groupBy(mayUse(lane, all), ({ batch }) => batch)].map(([batch, own]) => ({
         ...batch,
         virtualTokens: filled.batchTokens.get(batch.id) ?? batch.virtualTokens,
         outstandingTokens: batchesOut.get(batch.id) ?? 0,
         remainingTokens: batch.estTokens * (1 - (batch.completed + batch.failed) / Math.max(1, batch.total)),
-        chunks: ordered(planned.get(batch.id) ?? [], lane.pool).map((chunk) => ({
+        chunks: ordered(
+          own.flatMap(({ key }) => planned.get(key) ?? []),
+          lane.pool,
+        ).map((chunk) => ({
           ...chunk,
           charged: chunk.attempt > 0,
         })),
@@ -100,10 +108,13 @@ export async function fillWindows(
       turn: options.turn + filled.picks.length,
     })
     for (const { batchId, index } of choice.picks) {
-      const left = planned.get(batchId) ?? []
+      const target = lane.targets.find(
+        ({ batch, key }) => batch.id === batchId && planned.get(key)?.some((chunk) => chunk.index === index),
+      )
+      const left = planned.get(target?.key ?? '') ?? []
       const estTokens = left.find((chunk) => chunk.index === index)?.estTokens ?? 0
       planned.set(
-        batchId,
+        target?.key ?? '',
         left.flatMap((chunk) => {
           if (chunk.index === index) return []
           return [chunk.index === index + 1 ? { ...chunk, pool: lane.pool } : chunk]
@@ -113,7 +124,7 @@ export async function fillWindows(
       const tenantId = batches.get(batchId)?.tenantId ?? ''
       tenantsOut.set(tenantId, (tenantsOut.get(tenantId) ?? 0) + estTokens)
       batchesOut.set(batchId, (batchesOut.get(batchId) ?? 0) + estTokens)
-      const because = lane.overflow ? 'overflow: every pool of our own is full' : options.routes.get(batchId)?.because
+      const because = lane.overflow ? 'overflow: every pool of our own is full' : target?.route.because
       filled.picks.push({
         batchId,
         index,
@@ -131,12 +142,12 @@ export async function fillWindows(
     return choice
   }
 
-  for (let open = lanes; open.length > 0; ) {
-    const own = open.filter(({ overflow }) => !overflow)
-    const { lane, why } = best(own.length > 0 ? own : open, options.weights)
+  for (let left = lanes; left.length > 0; ) {
+    const own = left.filter(({ overflow }) => !overflow)
+    const { lane, why } = best(own.length > 0 ? own : left, options.weights)
     const { picks } = fill(lane, why)
     const over = picks.length === 0 || lane.picked >= picksPerLane || !hasRoom(lane)
-    if (over) open = open.filter((one) => one !== lane)
+    if (over) left = left.filter((one) => one !== lane)
   }
   for (const id of charged) {
     await tx.query('UPDATE tenants SET virtual_tokens = $2 WHERE id = $1', [id, tenants.get(id)?.virtualTokens ?? 0])
@@ -144,22 +155,22 @@ export async function fillWindows(
   return filled
 }
 
-/** The lanes that some running batch may go to. */
+/** The lanes that some target may go to. */
 function lanesOf(options: Parameters<typeof fillWindows>[1]): LaneFill[] {
   const lanes = new Map<string, LaneFill>()
   const outByLane = groupBy(options.out, (chunk) => laneKey(chunk.pool, options.batches.get(chunk.batchId)?.lane ?? ''))
-  for (const batch of options.running) {
-    const route = options.routes.get(batch.id)
-    const both = [route?.pools ?? [], route?.overflow ?? []]
+  for (const target of options.targets.all) {
+    const { batch, route } = target
+    const both = [route.pools, route.overflow]
     for (const [view, overflow] of both.flatMap((views, i) => views.map((one) => [one, i === 1] as const))) {
       const { lane } = batch
       const { name: pool } = view
       const key = laneKey(pool, lane)
       const known = lanes.get(`${key}.${overflow}`)
-      if (known) known.batches.push(batch)
+      if (known) known.targets.push(target)
       else {
         const window = windowOf(options, { key, pool, lane }, outByLane.get(key) ?? [])
-        lanes.set(`${key}.${overflow}`, { key, pool, view, overflow, lane, batches: [batch], window, picked: 0 })
+        lanes.set(`${key}.${overflow}`, { key, pool, view, overflow, lane, targets: [target], window, picked: 0 })
       }
     }
   }
@@ -188,11 +199,11 @@ function hasRoom({ window }: LaneFill): boolean {
   return window.chunks < window.chunksMin || window.tokens < window.tokensMax
 }
 
-/** The batches that a lane may take now: where it is overflow, those whose own pools have no room left. */
-function mayUse(lane: LaneFill, all: readonly LaneFill[]): BatchRow[] {
-  if (!lane.overflow) return lane.batches
+/** The targets that a lane may serve now: where it is overflow, those whose own pools have no room left. */
+function mayUse(lane: LaneFill, all: readonly LaneFill[]): Target[] {
+  if (!lane.overflow) return lane.targets
   const room = all.filter((one) => !one.overflow && one.lane === lane.lane && hasRoom(one))
-  return lane.batches.filter((batch) => !room.some(({ batches }) => batches.includes(batch)))
+  return lane.targets.filter((target) => !room.some(({ targets }) => targets.includes(target)))
 }
 
 /** The lane to fill next, and why in words. */

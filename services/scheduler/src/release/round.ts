@@ -5,13 +5,13 @@ import { type BatchRow, databaseNowMs, openBatches } from '../batch-row.ts'
 import type { SchedulerMetrics } from '../metrics.ts'
 import type { ModelBook } from '../models.ts'
 import type { PoolBook } from '../pools/pool-book.ts'
-import { type Route, routeBatch } from '../pools/route-batch.ts'
 import { chunkKey, markPlanned, markReleased, outChunks } from './chunk-rows.ts'
 import { fillWindows } from './fill-windows.ts'
 import type { LaneWatch } from './lane-watch.ts'
 import type { PoolSends } from './pool-sends.ts'
 import type { Shipment } from './send-chunks.ts'
 import { isRunning, type Settled, settleChunks } from './settle-chunks.ts'
+import { makeTargets, type Targets } from './targets.ts'
 
 // Any constant will do: it lets one replica at a time choose.
 const lockKey = 7_074_610_432
@@ -61,27 +61,27 @@ export class ReleaseRounds {
     const views = await pools.read(tx)
     const batches = new Map((await openBatches(tx)).map((batch) => [batch.id, batch]))
     const running = [...batches.values()].filter((batch) => isRunning(batch, nowMs))
-    const routes = new Map(running.map((batch) => [batch.id, routeBatch(batch, views)]))
+    const targets = makeTargets(running, views)
     const chunks = await outChunks(tx)
     watch.observe(nowMs, batches, chunks)
     const byName = new Map(views.map((view) => [view.name, view]))
-    const { out, lost } = await settleChunks(tx, { nowMs, batches, chunks, watch, pools: byName, routes })
+    const { out, lost } = await settleChunks(tx, { nowMs, batches, chunks, watch, pools: byName, targets })
     const filled = await fillWindows(tx, {
-      ...{ nowMs, turn: this.#turn, running, batches, routes, out, watch, models, metrics, weights },
+      ...{ nowMs, turn: this.#turn, batches, targets, out, watch, models, metrics, weights },
     })
     this.#turn += filled.picks.length
-    const again = await this.#releaseAgain(tx, lost, routes)
+    const again = await this.#releaseAgain(tx, lost, targets)
     const shipments = await this.#release(tx, batches, [...again, ...filled.picks])
-    return { shipments, batchTokens: filled.batchTokens, waiting: newlyWaiting(running, routes) }
+    return { shipments, batchTokens: filled.batchTokens, waiting: newlyWaiting(running, targets) }
   }
 
   /** Where lost chunks go next: back where they were if they may, else where they may. Those that may go nowhere are planned. */
-  async #releaseAgain(tx: Queryable, lost: Settled['lost'], routes: ReadonlyMap<string, Route>) {
+  async #releaseAgain(tx: Queryable, lost: Settled['lost'], targets: Targets) {
     const { logger } = this.#options
     const placed: { batchId: string; index: number; pool: string; why: string; route: string }[] = []
     const left: Settled['lost'][number]['chunk'][] = []
     for (const [i, { chunk, why }] of lost.entries()) {
-      const pools = routes.get(chunk.batchId)?.pools ?? []
+      const pools = targets.routeOf(chunk)?.pools ?? []
       const others = pools.filter(({ name }) => name !== chunk.pool)
       const same = why === 'moved' ? undefined : pools.find(({ name }) => name === chunk.pool)
       const pool = same ?? others[i % Math.max(1, others.length)]
@@ -118,10 +118,10 @@ export class ReleaseRounds {
   }
 }
 
-function newlyWaiting(running: readonly BatchRow[], routes: ReadonlyMap<string, Route>): Map<string, string | null> {
+function newlyWaiting(running: readonly BatchRow[], targets: Targets): Map<string, string | null> {
   return new Map(
     running.flatMap((batch) => {
-      const waitingFor = routes.get(batch.id)?.waitingFor ?? null
+      const waitingFor = targets.waitingFor(batch.id)
       return waitingFor === batch.waitingFor ? [] : [[batch.id, waitingFor]]
     }),
   )

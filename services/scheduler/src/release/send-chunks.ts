@@ -59,7 +59,9 @@ export function makeSendToPool(options: {
     const { index, attempt, pool } = chunk
     const head = { v: 1, kind: 'chunk', batchId, tenantId, apiKeyId, chunk: index, attempt, endpoint, lane } as const
     const lines = await place({ batch, chunk }, entries)
-    const work = { model: batch.model ?? '', pool, inputKey: lines.key, entries: lines.entries.toString('base64') }
+    const model = chunk.model ?? batch.model ?? ''
+    const alias = batch.model !== null && batch.model !== model ? { alias: batch.model } : {}
+    const work = { model, ...alias, pool, inputKey: lines.key, entries: lines.entries.toString('base64') }
     return { ...head, ...work, deadlineMs: expiresAtMs }
   }
 

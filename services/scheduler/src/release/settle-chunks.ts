@@ -1,9 +1,10 @@
 import type { Queryable } from '@forebay/store'
 import type { BatchRow } from '../batch-row.ts'
-import { type PoolView, type Route, shouldMove } from '../pools/route-batch.ts'
+import { type PoolView, shouldMove } from '../pools/route-batch.ts'
 import { chunkKey, finishedChunks, markDone, type OutChunkRow } from './chunk-rows.ts'
 import type { Verdict } from './judge-chunk.ts'
 import type { LaneWatch } from './lane-watch.ts'
+import type { Targets } from './targets.ts'
 
 /** Why a chunk is released again; `moved`: its pool is gone and another may run it. */
 export type LossReason = Exclude<Verdict, 'done' | 'out'> | 'moved'
@@ -25,13 +26,13 @@ export async function settleChunks(
     chunks: readonly OutChunkRow[]
     watch: LaneWatch
     pools: ReadonlyMap<string, PoolView>
-    routes: ReadonlyMap<string, Route>
+    targets: Pick<Targets, 'routeOf'>
   },
 ): Promise<Settled> {
   const { nowMs, batches, chunks, watch } = options
   const judge = (batch: BatchRow, chunk: OutChunkRow): Verdict | 'moved' => {
     const verdict = watch.judge(nowMs, batch, chunk)
-    const route = options.routes.get(batch.id)
+    const route = options.targets.routeOf(chunk)
     if (verdict !== 'out' || !route) return verdict
     const seen = chunk.lastSeenAtMs !== null && chunk.lastSeenAtMs >= chunk.releasedAtMs
     return shouldMove({ pool: options.pools.get(chunk.pool), route, seen }) ? 'moved' : 'out'

@@ -70,12 +70,12 @@ export async function makeTestKit(settings: Partial<Config> = {}) {
 export type TestKit = Awaited<ReturnType<typeof makeTestKit>>
 
 /** A valid line. */
-export const line = (customId: string, content = 'hello') =>
+export const line = (customId: string, content = 'hello', model = 'm') =>
   JSON.stringify({
     custom_id: customId,
     method: 'POST',
     url: '/v1/chat/completions',
-    body: { model: 'm', max_tokens: 16, messages: [{ role: 'user', content }] },
+    body: { model, max_tokens: 16, messages: [{ role: 'user', content }] },
   })
 
 interface SubmitOptions {

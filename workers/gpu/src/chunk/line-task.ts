@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Suspicion } from '@forebay/batcher'
 import { batchRequestId, type ChunkJob } from '@forebay/contracts'
-import { findMembers, type PlanEntry } from '@forebay/plan'
+import { findMembers, type PlanEntry, withModel } from '@forebay/plan'
 import { countEnd } from '../count-end.ts'
 import type { Task } from '../dispatcher.ts'
 import { type Answer, errorAnswer, lastAnswer } from '../engine/outcome.ts'
@@ -43,6 +43,7 @@ export function makeLineTask(options: {
   const { clock, limits, metrics } = tools
   const requestId = batchRequestId(job.batchId, entry.line)
   const { body, customId } = options.request ?? { body: Buffer.alloc(0), customId: '' }
+  const sent = job.alias === undefined ? body : withModel(body, job.model)
   let admittedMs: number | undefined
   let startedMs: number | undefined
 
@@ -106,7 +107,7 @@ export function makeLineTask(options: {
       const answer = await tools.client.call({
         requestId,
         path: job.endpoint,
-        body,
+        body: sent,
         lane: job.lane,
         tenantId: job.tenantId,
         deadlineMs: job.deadlineMs,
