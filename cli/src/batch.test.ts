@@ -52,6 +52,33 @@ describe('forebay batch', () => {
     })
   })
 
+  it('sends the check that the answers must fit, and says what is wrong with its file before it uploads', async () => {
+    const server = await serve({
+      'POST /v1/files': json(fileObject()),
+      'POST /v1/batches': json(batchObject()),
+    })
+    const cwd = join(inputFile(), '..')
+    writeFileSync(join(cwd, 'schema.json'), '{"type":"object"}')
+    const submit = (...more: string[]) => runCommand(['batch', 'submit', 'in.jsonl', ...more], { url: server.url, cwd })
+    expect(await submit('--check-schema', 'schema.json', '--check-retries', '0')).toMatchObject({ code: 0 })
+    expect(await submit('--check-regex', '^yes$')).toMatchObject({ code: 0 })
+    const checks = server.to('POST /v1/batches').map((call) => JSON.parse(call.body).forebay)
+    expect(checks).toEqual([
+      { check: { json_schema: { type: 'object' }, max_retries: 0 } },
+      { check: { regex: '^yes$' } },
+    ])
+    for (const wrong of [
+      ['--check-retries', '1'],
+      ['--check-schema', 'schema.json', '--check-regex', 'a'],
+      ['--check-schema', 'in.jsonl.not'],
+      ['--check-schema', 'empty.json'],
+    ]) {
+      writeFileSync(join(cwd, 'empty.json'), '')
+      expect((await submit(...wrong)).code).toBe(2)
+    }
+    expect(server.to('POST /v1/files')).toHaveLength(2)
+  })
+
   it('takes the upload back when the batch is refused', async () => {
     const server = await serve({
       'POST /v1/files': json(fileObject()),

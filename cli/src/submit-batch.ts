@@ -34,7 +34,14 @@ export async function uploadFile(context: Context, options: { path: string; purp
  */
 export async function submitBatch(
   context: Context,
-  options: { path: string; endpoint: string; window: string; metadata: Record<string, string>; wait: boolean },
+  options: {
+    path: string
+    endpoint: string
+    window: string
+    metadata: Record<string, string>
+    wait: boolean
+    check?: object
+  },
 ): Promise<ExitCode> {
   const { out } = context
   const file = await uploadFile(context, { path: options.path, purpose: 'batch' })
@@ -45,6 +52,7 @@ export async function submitBatch(
     endpoint: options.endpoint,
     completion_window: options.window,
     ...(hasMetadata ? { metadata: options.metadata } : {}),
+    ...(options.check ? { forebay: { check: options.check } } : {}),
   }
   const batch = await context
     .api()

@@ -5,6 +5,7 @@ import { isTerminal } from '@forebay/contracts'
 import { type Command, Option } from 'commander'
 import type { Batch } from '../api-objects.ts'
 import { describeBatch, describeErrors, nextSteps } from '../batch-text.ts'
+import { type CheckOptions, readCheck } from '../check-options.ts'
 import { type Cli, examples, keyValue, onRun, wholeNumber } from '../command.ts'
 import type { Context } from '../context.ts'
 import { type ExitCode, exitCodes, Failure } from '../failure.ts'
@@ -26,13 +27,19 @@ export function addBatchCommands(program: Command, cli: Cli): void {
     batch.command('submit').argument('<file>', 'JSONL file of requests').description('upload a file and run it'),
     'forebay batch submit requests.jsonl',
     'forebay batch submit requests.jsonl --window 2h --metadata team=search --wait',
-  ).option('--endpoint <path>', "endpoint of every line; the first line's url when not given")
+    'forebay batch submit requests.jsonl --check-schema person.schema.json --check-retries 3',
+  )
+    .option('--endpoint <path>', "endpoint of every line; the first line's url when not given")
+    .option('--check-schema <file>', 'every answer must be JSON of the JSON Schema in this file')
+    .option('--check-regex <regex>', 'every answer must hold what this regular expression (RE2) finds')
+    .option('--check-retries <n>', 'how often a line whose answer does not fit is run again', wholeNumber(0))
   addSubmitOptions(submit)
-  onRun<[string], SubmitOptions>(cli, submit, async (context, [file], options) => {
+  onRun<[string], SubmitOptions & CheckOptions>(cli, submit, async (context, [file], options) => {
     const path = resolve(context.cwd, file)
     await fileBytes(path)
     const endpoint = options.endpoint ?? (await endpointOf(path)) ?? '/v1/chat/completions'
-    return submitBatch(context, { ...submitSettings(options), path, endpoint })
+    const check = await readCheck(context, options)
+    return submitBatch(context, { ...submitSettings(options), ...(check ? { check } : {}), path, endpoint })
   })
 
   const list = batch

@@ -1,5 +1,5 @@
 import { type Spending, spendBudgets } from '@forebay/budgets'
-import type { ResultEvent } from '@forebay/contracts'
+import { isCharged, type ResultEvent } from '@forebay/contracts'
 import { type PricesNow, readPrices } from '@forebay/ledger'
 import { type Charge, chargeFor } from '@forebay/pricing'
 import type { Database, Queryable } from '@forebay/store'
@@ -8,7 +8,7 @@ import { recordEngineTime } from './write-engine-time.ts'
 import { type CostPerGpuHour, insertLedger } from './write-ledger.ts'
 import { addToBatches, addToChunks, batchDeltas, chunkDeltas } from './write-progress.ts'
 import { type Committed, insertRequests } from './write-requests.ts'
-import { recordFailed, recordWaste, type WasteReason } from './write-waste.ts'
+import { recordDiscarded, recordFailed, recordWaste, type WasteReason } from './write-waste.ts'
 
 /** What one transaction did. */
 export interface CommitSummary {
@@ -42,6 +42,10 @@ export function commitEvents(options: {
       tx,
       committed.flatMap(({ arrival, charge }) => (charge ? [] : [arrival])),
       costPerGpuHour,
+    )
+    await recordDiscarded(
+      tx,
+      committed.map(({ arrival }) => arrival),
     )
     await recordEngineTime(tx, options.events, costPerGpuHour)
     const batches = batchDeltas(committed)
@@ -93,21 +97,18 @@ function firstPerRequest(arrivals: readonly Arrival[]): Arrival[] {
   return [...first.values()].sort((a, b) => (a.requestId < b.requestId ? -1 : 1))
 }
 
-/** Inserts the audit rows and prices those that are new. A failed request costs nothing. */
+/** Inserts the audit rows and prices those that are new and charged. */
 async function insertCharged(tx: Queryable, arrivals: readonly Arrival[]): Promise<Committed[]> {
   if (arrivals.length === 0) return []
   const ids = await insertRequests(tx, arrivals)
   const fresh = arrivals.filter((a) => ids.has(a.requestId))
-  const charged = fresh.filter((a) => a.outcome !== 'failed')
+  const charged = fresh.filter(isCharged)
   if (charged.length === 0) return fresh.map((arrival) => ({ arrival, charge: undefined }))
   const { nowMs, prices } = await pricesOf(tx, charged)
   return fresh.map((arrival) => ({
     arrival,
-    charge:
-      arrival.outcome === 'failed'
-        ? undefined
-        : // A worker's clock may be ahead; no charge is made at a price of the future.
-          chargeOf(arrival, { nowMs, prices }),
+    // A worker's clock may be ahead; no charge is made at a price of the future.
+    charge: isCharged(arrival) ? chargeOf(arrival, { nowMs, prices }) : undefined,
   }))
 }
 

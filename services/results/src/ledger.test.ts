@@ -42,6 +42,34 @@ describe('the ledger', () => {
     expect(await ledgerDrift(db)).toMatchObject({ entries: 2, driftNano: 0, unmatched: 0 })
   })
 
+  it('charges an answer that did not fit the check, for it was kept, and no answer that was asked for again', async () => {
+    const batchId = await addBatch(db, 3)
+    const discarded = { answers: 2, promptTokens: 200, completionTokens: 30 }
+    const unfit = { outcome: 'failed', errorCode: 'check_failed', gpuMs: 0 } as const
+    const usage = { promptTokens: 0, cachedTokens: null, completionTokens: 0, reasoningTokens: 0 }
+    const results = [
+      resultOf({ batchId, discarded }),
+      resultOf({ batchId, line: 2, ...unfit }),
+      resultOf({ batchId, line: 3, outcome: 'failed', errorCode: 'engine_error', usage }),
+    ]
+    await commit([eventOf(results)])
+    await commit([eventOf(results)])
+    const ledger = await db.query(
+      'SELECT request_id LIKE $1 AS unfit, prompt_tokens, completion_tokens FROM ledger ORDER BY 1',
+      ['%_2'],
+    )
+    expect(ledger).toEqual([
+      { unfit: false, prompt_tokens: 100, completion_tokens: 10 },
+      { unfit: true, prompt_tokens: 100, completion_tokens: 10 },
+    ])
+    const waste = await db.query('SELECT reason, prompt_tokens, completion_tokens, gpu_micros FROM waste')
+    expect(waste).toEqual([{ reason: 'check', prompt_tokens: 200, completion_tokens: 30, gpu_micros: null }])
+    expect(await one(db, 'SELECT completed, failed, completion_tokens FROM batches')).toEqual({
+      ...{ completed: 1, failed: 2, completion_tokens: 20 },
+    })
+    expect(await ledgerDrift(db)).toMatchObject({ entries: 2, driftNano: 0, unmatched: 0 })
+  })
+
   it('charges a model version at its own price', async () => {
     await db.query(
       `INSERT INTO prices (model, model_version, usage_type, nano_per_million, effective_from)

@@ -46,6 +46,17 @@ export async function recordFailed(
   if (used.length > 0) await insertWaste(tx, used, { costPerGpuHour, reasonOf: () => 'failed' })
 }
 
+/** Records what answers took that did not fit the check of their batch. Their engine time is part of their request's. */
+export async function recordDiscarded(tx: Queryable, committed: readonly Arrival[]): Promise<void> {
+  const rows = committed.flatMap(({ discarded, ...arrival }) => {
+    if (discarded === undefined) return []
+    const usage = { ...arrival.usage, ...discarded }
+    return [{ ...arrival, usage, gpuMs: null }]
+  })
+  if (rows.length === 0) return
+  await insertWaste(tx, rows, { costPerGpuHour: () => undefined, reasonOf: () => 'check' })
+}
+
 async function insertWaste<R extends string>(
   tx: Queryable,
   arrivals: readonly Arrival[],
@@ -61,8 +72,8 @@ async function insertWaste<R extends string>(
     batch_id: ['text', (a) => a.batchId],
     pool: ['text', (a) => a.pool],
     model: ['text', (a) => a.model],
-    prompt_tokens: ['int', (a) => a.usage.promptTokens],
-    completion_tokens: ['int', (a) => a.usage.completionTokens],
+    prompt_tokens: ['int', (a) => a.usage.promptTokens + (a.discarded?.promptTokens ?? 0)],
+    completion_tokens: ['int', (a) => a.usage.completionTokens + (a.discarded?.completionTokens ?? 0)],
     gpu_micros: ['bigint', (a) => gpuMicros(a.gpuMs)],
     compute_nano: ['bigint', (a) => computeNano(gpuMicros(a.gpuMs), costPerGpuHour(a.pool))],
   })

@@ -1,4 +1,4 @@
-import type { BatchStatus, InferenceEndpoint, Lane } from '@forebay/contracts'
+import type { AnswerCheck, BatchStatus, InferenceEndpoint, Lane } from '@forebay/contracts'
 import type { Queryable, Row } from '@forebay/store'
 
 /** What the scheduler reads of a batch. Times are the database's, in epoch milliseconds. */
@@ -16,6 +16,8 @@ export interface BatchRow extends Row {
   residency: string | null
   waitingFor: string | null
   lane: Lane
+  /** What every answer must fit. */
+  check: AnswerCheck | null
   inputFileId: string
   inputKey: string
   /** False when the input file was deleted. */
@@ -37,7 +39,8 @@ export const epochMs = (expression: string) => `(extract(epoch FROM ${expression
 
 /** The columns of a BatchRow, from `batches b JOIN files f ON f.id = b.input_file_id`. */
 export const batchColumns = `
-  b.id, b.tenant_id AS "tenantId", b.api_key_id AS "apiKeyId", b.endpoint, b.status, b.model, b.models, b.residency, b.waiting_for AS "waitingFor", b.lane,
+  b.id, b.tenant_id AS "tenantId", b.api_key_id AS "apiKeyId", b.endpoint, b.status, b.model, b.models, b.residency,
+  b.waiting_for AS "waitingFor", b.lane, b.answer_check AS "check",
   b.input_file_id AS "inputFileId", f.blob_key AS "inputKey", f.deleted_at IS NULL AS "inputThere",
   b.total, b.completed, b.failed, b.est_tokens AS "estTokens", b.virtual_tokens AS "virtualTokens",
   b.final_status AS "finalStatus", b.closed_at IS NOT NULL AS closed,

@@ -1,5 +1,11 @@
 export { type BatchError, type BatchStatus, batchStatuses, blobKeys, isTerminal, type OutputLine } from './batch.ts'
 export { bornOf } from './born.ts'
+export {
+  type AnswerCheck,
+  answerCheckSchema,
+  checkFailedCode,
+  checkSchemaBytesMax,
+} from './checks.ts'
 export { type InferenceEndpoint, inferenceEndpointSchema, inferenceEndpoints, promptParameter } from './endpoints.ts'
 export {
   type AnswerSource,
@@ -10,6 +16,7 @@ export {
   type ChunkNote,
   chunkJobSchema,
   chunkNoteSchema,
+  isCharged,
   type RequestJob,
   type RequestResult,
   type ResultEvent,

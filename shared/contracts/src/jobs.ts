@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { answerCheckSchema, checkFailedCode } from './checks.ts'
 import { inferenceEndpointSchema } from './endpoints.ts'
 import { laneSchema } from './lanes.ts'
 
@@ -27,6 +28,8 @@ export const chunkJobSchema = z.object({
   inputKey: z.string(),
   /** The plan entries of the requests still to run, as base64 of the plan's own encoding (@forebay/plan). */
   entries: z.string(),
+  /** What every answer must fit. */
+  check: answerCheckSchema.optional(),
   /** Past this time (epoch ms) the requests are not run. */
   deadlineMs: z.number(),
 })
@@ -104,11 +107,19 @@ export const requestResultSchema = z.object({
   pool: z.string(),
   lane: laneSchema,
   attempt: z.number().int().positive(),
-  /** `succeeded`: goes to the output file and is charged. `failed`: to the error file. `cancelled`: the client left; charged for what was used. */
+  /** `succeeded`: goes to the output file and is charged. `failed`: to the error file, see `isCharged`. `cancelled`: the client left; charged for what was used. */
   outcome: z.enum(['succeeded', 'failed', 'cancelled']),
   statusCode: z.number().int(),
   errorCode: z.string().nullable(),
   usage: usageSchema,
+  /** What earlier answers took that did not fit the check: waste, not part of `usage`. */
+  discarded: z
+    .object({
+      answers: z.number().int().positive(),
+      promptTokens: z.number().int().nonnegative(),
+      completionTokens: z.number().int().nonnegative(),
+    })
+    .optional(),
   queuedMs: z.number().int().nonnegative(),
   firstTokenMs: z.number().int().nonnegative().nullable(),
   durationMs: z.number().int().nonnegative(),
@@ -130,6 +141,14 @@ export const requestResultSchema = z.object({
   bytes: z.object({ offset: z.number().int().nonnegative(), length: z.number().int().positive() }).nullable(),
 })
 export type RequestResult = z.infer<typeof requestResultSchema>
+
+/**
+ * Whether a request is charged for what it used. A failed one is not, unless there is an answer, kept in the error file,
+ * that only did not fit the check that its batch asked for.
+ */
+export function isCharged({ errorCode, outcome }: Pick<RequestResult, 'errorCode' | 'outcome'>): boolean {
+  return outcome !== 'failed' || errorCode === checkFailedCode
+}
 
 /** What a worker says of a chunk it holds: still at it, or handed back unfinished (the scheduler releases the rest anew). */
 export const chunkNoteSchema = z.object({

@@ -1,4 +1,4 @@
-import type { AnswerSource, InferenceEndpoint, Lane } from '@forebay/contracts'
+import { type AnswerSource, checkFailedCode, type InferenceEndpoint, type Lane } from '@forebay/contracts'
 import { chargeFor, ledgerKindOf } from '@forebay/pricing'
 import type { Queryable, Row } from '@forebay/store'
 import { readAllPrices } from './price-book.ts'
@@ -40,6 +40,8 @@ interface Entry extends Row {
   amountNano: number | null
 }
 
+// As isCharged.
+const charged = `(outcome <> 'failed' OR error_code = '${checkFailedCode}')`
 const pageRows = 5_000
 
 /**
@@ -102,7 +104,7 @@ function readOrphans(db: Queryable): Promise<(Row & Orphan)[]> {
     `SELECT tenant_id AS "tenantId", count(*)::int AS entries, sum(amount_nano)::bigint AS nano,
        sum(abs(amount_nano))::bigint AS "absoluteNano" FROM ledger
      WHERE kind IN ('usage', 'cache_hit') AND NOT EXISTS
-       (SELECT FROM requests WHERE requests.born = born_of(ledger.request_id) AND requests.id = ledger.request_id AND outcome <> 'failed')
+       (SELECT FROM requests WHERE requests.born = born_of(ledger.request_id) AND requests.id = ledger.request_id AND ${charged})
        AND NOT EXISTS (SELECT FROM audit_clock WHERE born_of(ledger.request_id) < swept_to)
      GROUP BY tenant_id`,
   )
@@ -124,7 +126,7 @@ function readPage(db: Queryable, after: { born: string; id: string }): Promise<E
        r.completion_tokens AS "completionTokens", r.reasoning_tokens AS "reasoningTokens",
        l.kind, l.amount_nano AS "amountNano"
      FROM requests r LEFT JOIN ledger l ON l.request_id = r.id AND l.kind IN ('usage', 'cache_hit')
-     WHERE (r.born, r.id) > ($1::date, $2) AND r.outcome <> 'failed' ORDER BY r.born, r.id LIMIT ${pageRows}`,
+     WHERE (r.born, r.id) > ($1::date, $2) AND ${charged} ORDER BY r.born, r.id LIMIT ${pageRows}`,
     [after.born, after.id],
   )
 }

@@ -38,8 +38,8 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'failed requests are charged',
     file: commit,
-    search: "arrival.outcome === 'failed'\n        ? undefined",
-    replace: "String(arrival.outcome) === 'none'\n        ? undefined",
+    search: 'charge: isCharged(arrival) ?',
+    replace: "charge: arrival.outcome !== 'cancelled' ?",
   },
   {
     name: 'counters are added twice',

@@ -6,8 +6,11 @@ import { estimatePromptTokens } from '@forebay/tokens'
 import type { Failure } from './engine/outcome.ts'
 import type { WorkerMetrics } from './metrics.ts'
 
-/** How an attempt ended: for good, or with a failure after which there may be another. */
-export type AttemptEnd = { kind: 'ended'; usage: Usage | null } | Failure
+/**
+ * How an attempt ended: for good, with a failure after which there may be another, or with an answer that is not wanted,
+ * so that there is another whatever it counts.
+ */
+export type AttemptEnd = { kind: 'ended'; usage: Usage | null } | { kind: 'unwanted'; usage: Usage } | Failure
 
 /** A request as the dispatcher runs it. Ends exactly once: in `attempt` with `ended`, in `fail`, or in `dropped`. */
 export interface Task extends BatcherRequest {
@@ -179,7 +182,7 @@ export class RequestDispatcher {
   }
 
   async #run(entry: Entry): Promise<void> {
-    const { batcher, clock, meter, onFree } = this.#options
+    const { attempts, batcher, clock, meter, metrics, onFree } = this.#options
     const abort = new AbortController()
     entry.abort = abort
     entry.startedMs = clock.now()
@@ -192,14 +195,20 @@ export class RequestDispatcher {
     }
     entry.abort = undefined
     const ended = end?.kind === 'ended' ? end : undefined
+    const usage = end && end.kind !== 'failure' ? end.usage : null
     const nowMs = clock.now()
     meter.leave(entry.task.id, nowMs)
-    batcher.finished(entry.task.id, ended?.usage ?? null, nowMs)
+    batcher.finished(entry.task.id, usage, nowMs)
     if (end?.kind === 'failure' && isOverloadStatus(end)) batcher.refused(nowMs, end.retryAfterMs)
-    if (entry.suspect && ended) batcher.suspectEnded(true)
+    if (entry.suspect && end && end.kind !== 'failure') batcher.suspectEnded(true)
     if (ended) {
       this.#end(entry)
       this.#forget(entry)
+    } else if (end?.kind === 'unwanted' && !entry.unwanted) {
+      metrics.retries.inc({ reason: 'check' })
+      entry.suspect = false
+      entry.cut = undefined
+      batcher.add(entry.task, { nowMs, suspicion: suspicionOf(entry, attempts) })
     } else this.#again(entry, end?.kind === 'failure' ? end : undefined)
     this.pump()
     onFree()

@@ -1,4 +1,11 @@
-import { type BatchError, type BatchStatus, batchStatuses, isTerminal } from '@forebay/contracts'
+import {
+  type AnswerCheck,
+  answerCheckSchema,
+  type BatchError,
+  type BatchStatus,
+  batchStatuses,
+  isTerminal,
+} from '@forebay/contracts'
 import type { Row } from '@forebay/store'
 import { z } from 'zod'
 import { seconds } from '../http/list-page.ts'
@@ -19,6 +26,7 @@ export interface BatchRow extends Row {
   residency: string | null
   waiting_for: string | null
   lane: string
+  answer_check: AnswerCheck | null
   errors: BatchError[] | null
   output_file_id: string | null
   error_file_id: string | null
@@ -118,6 +126,7 @@ export const batchSchema = z
           .string()
           .nullable()
           .describe('What it waits for when it cannot go on: pools, or a blob store that does not answer; else null'),
+        check: answerCheckSchema.nullable().describe('What every answer must fit'),
         est_tokens: z.number().int().describe('Prompt and output tokens planned; 0 before validation ended'),
         cost_nano: z.number().int().describe('Charged so far, in billionths of the currency'),
         currency: z.string(),
@@ -165,6 +174,7 @@ export function batchObject(row: BatchRow): z.infer<typeof batchSchema> {
       pool: row.pool,
       residency: row.residency,
       waiting_for: isTerminal(row.status) ? null : row.waiting_for,
+      check: row.answer_check,
       est_tokens: row.est_tokens,
       cost_nano: row.cost_nano,
       currency: 'USD',

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { inferenceEndpointSchema } from '@forebay/contracts'
+import { answerCheckSchema, inferenceEndpointSchema } from '@forebay/contracts'
 import { z } from 'zod'
 import { unsupportedValue } from '../http/validator.ts'
 import { residencySchema } from '../pools/residency.ts'
@@ -32,7 +32,14 @@ export const batchRequestSchema = z.object({
   output_expires_after: z
     .object({ anchor: z.enum(['created_at']), seconds: z.number().int().min(3_600).max(2_592_000) })
     .nullish(),
-  forebay: z.strictObject({ residency: residencySchema.nullish() }).nullish(),
+  forebay: z
+    .strictObject({
+      residency: residencySchema.nullish(),
+      check: answerCheckSchema
+        .nullish()
+        .describe('What every answer must fit; a line whose answer does not is run again'),
+    })
+    .nullish(),
 })
 
 /** A checked request for a batch. */
@@ -50,5 +57,6 @@ export function hashBatchRequest(request: BatchRequest, residency: string | null
     output_expires_after?.seconds ?? null,
   ]
   if (residency !== null) fields.push(residency)
+  if (request.forebay?.check) fields.push({ check: request.forebay.check })
   return createHash('sha256').update(JSON.stringify(fields)).digest()
 }

@@ -62,7 +62,8 @@ export function makeSendToPool(options: {
     const model = chunk.model ?? batch.model ?? ''
     const alias = batch.model !== null && batch.model !== model ? { alias: batch.model } : {}
     const work = { model, ...alias, pool, inputKey: lines.key, entries: lines.entries.toString('base64') }
-    return { ...head, ...work, deadlineMs: expiresAtMs }
+    const check = batch.check === null ? {} : { check: batch.check }
+    return { ...head, ...work, ...check, deadlineMs: expiresAtMs }
   }
 
   const place = async ({ batch, chunk }: Shipment, entries: Buffer): Promise<{ key: string; entries: Buffer }> => {

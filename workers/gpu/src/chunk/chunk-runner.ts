@@ -5,12 +5,14 @@ import type { JobReceiver, LeasedJob } from '@forebay/queue-core'
 import { settleDone } from '../settle-done.ts'
 import type { WorkerTools } from '../tools.ts'
 import { type ByteBudget, makeByteBudget } from './byte-budget.ts'
+import { type CheckBook, makeCheckBook } from './check-book.ts'
 import { HeldChunk, type StopReason } from './held-chunk.ts'
 
 /** Runs the chunks this worker holds, and tells of each that it is held three times per chunk lease. */
 export class ChunkRunner implements Running {
   readonly #options: ChunkRunnerOptions
   readonly #budget: ByteBudget
+  readonly #checks: CheckBook
   readonly #held = new Map<HeldChunk, Promise<void>>()
   #stopBeat: (() => void) | undefined
   #serial = 0
@@ -18,6 +20,7 @@ export class ChunkRunner implements Running {
   constructor(options: ChunkRunnerOptions) {
     this.#options = options
     this.#budget = makeByteBudget(options.bytesMax)
+    this.#checks = makeCheckBook()
   }
 
   /** Starts the heartbeat. Safe to repeat. */
@@ -43,7 +46,7 @@ export class ChunkRunner implements Running {
       if (same && older.job.attempt < leased.job.attempt) older.stop('superseded', { abort: true })
     }
     const nextSerial = () => ++this.#serial
-    const chunk = new HeldChunk({ leased, tools, blobs, budget: this.#budget, nextSerial })
+    const chunk = new HeldChunk({ leased, tools, blobs, budget: this.#budget, nextSerial, checks: this.#checks })
     const run = async () => {
       const { clock, logger } = tools
       try {

@@ -6,6 +6,8 @@ import type { LeasedJob } from '@forebay/queue-core'
 import type { FinishedRequest } from '../results/result-flusher.ts'
 import type { WorkerTools } from '../tools.ts'
 import type { ByteBudget } from './byte-budget.ts'
+import type { CheckBook, UsableCheck } from './check-book.ts'
+import { makeCheckedLine } from './checked-line.ts'
 import { LineFamily } from './line-family.ts'
 import { type LineEnd, makeLineTask, readLine } from './line-task.ts'
 import { groupsOf, readLines } from './read-lines.ts'
@@ -50,6 +52,7 @@ export class HeldChunk {
   #family: LineFamily | undefined
   #stored = 0
   #noteUnsent = false
+  readonly #check: UsableCheck | undefined
 
   constructor(options: {
     leased: LeasedJob<ChunkJob>
@@ -57,6 +60,7 @@ export class HeldChunk {
     blobs: Pick<BlobStore, 'size' | 'readRange'>
     budget: ByteBudget
     nextSerial: () => number
+    checks: CheckBook
   }) {
     this.#leased = options.leased
     this.job = options.leased.job
@@ -64,6 +68,7 @@ export class HeldChunk {
     this.#blobs = options.blobs
     this.#budget = options.budget
     this.#nextSerial = options.nextSerial
+    this.#check = this.job.check && options.checks.use(this.job.check)
     this.#entries = Buffer.from(this.job.entries, 'base64')
     this.total = Math.floor(this.#entries.length / planEntryBytes)
     for (let i = 0; i < this.total; i++) if (!isSameAsPrevious(this.#entries, i)) this.#runs++
@@ -186,7 +191,8 @@ export class HeldChunk {
         else resolve()
       }
       const { tools, job } = { tools: this.#tools, job: this.job }
-      const { refuse, task } = makeLineTask({ tools, job, entry, request, taskId, receivedAtMs, onEnd })
+      const check = this.#check && makeCheckedLine(this.#check)
+      const { refuse, task } = makeLineTask({ tools, job, entry, request, check, taskId, receivedAtMs, onEnd })
       this.#open.add(taskId)
       if (request) dispatcher.submit(task)
       else refuse()

@@ -65,12 +65,13 @@ export class LineFamily {
   }
 }
 
-function sameAnswer({ body, finished }: LineEnd, { customId, entry, receivedAtMs }: Follower): FinishedRequest {
-  const { result } = finished
+function sameAnswer({ body, error, finished }: LineEnd, { customId, entry, receivedAtMs }: Follower): FinishedRequest {
+  // What the one that ran used up in vain is told once.
+  const { discarded: _, ...result } = finished.result
   const { batchId, finishedAtMs, requestBytes, statusCode } = result
   const requestId = batchRequestId(batchId ?? '', entry.line)
   return {
-    line: outputLine({ id: requestId, customId, status: statusCode, body }),
+    line: outputLine({ id: requestId, customId, status: statusCode, body, error }),
     result: {
       ...result,
       requestId,

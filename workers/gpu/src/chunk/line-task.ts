@@ -7,7 +7,8 @@ import type { Task } from '../dispatcher.ts'
 import { type Answer, errorAnswer, lastAnswer } from '../engine/outcome.ts'
 import type { FinishedRequest } from '../results/result-flusher.ts'
 import type { WorkerTools } from '../tools.ts'
-import { outputLine } from './output-line.ts'
+import type { CheckedLine } from './checked-line.ts'
+import { type LineError, outputLine } from './output-line.ts'
 
 // A chunk that came back so often may hold a request that kills its worker's engine: look at it with suspicion.
 const trustedReleases = 3
@@ -16,6 +17,8 @@ const trustedReleases = 3
 export interface LineEnd {
   readonly finished: FinishedRequest
   readonly body: Buffer
+  /** What is wrong with it, if the engine is satisfied with it. */
+  readonly error?: LineError | undefined
 }
 
 /** What a line of the input file asks for; undefined when it is no request. The body is part of the line. */
@@ -34,12 +37,14 @@ export function makeLineTask(options: {
   entry: PlanEntry
   /** Undefined: the line is no request. */
   request: { body: Buffer; customId: string } | undefined
+  /** What its answer must fit. */
+  check?: CheckedLine | undefined
   /** Unique in this process. */
   taskId: string
   receivedAtMs: number
   onEnd: (end: LineEnd | undefined) => void
 }): { task: Task; refuse: () => void } {
-  const { entry, job, onEnd, tools } = options
+  const { check, entry, job, onEnd, tools } = options
   const { clock, limits, metrics } = tools
   const requestId = batchRequestId(job.batchId, entry.line)
   const { body, customId } = options.request ?? { body: Buffer.alloc(0), customId: '' }
@@ -47,9 +52,10 @@ export function makeLineTask(options: {
   let admittedMs: number | undefined
   let startedMs: number | undefined
 
-  const end = (answer: Answer) => {
+  const end = (answer: Answer, error?: LineError) => {
     const nowMs = clock.now()
-    const succeeded = answer.status >= 200 && answer.status < 300
+    const answered = answer.status >= 200 && answer.status < 300
+    const succeeded = answered && !error
     countEnd(metrics, {
       ...{ labels: tools.labels(job.model), lane: job.lane, outcome: succeeded ? 'succeeded' : 'failed' },
       ...{ completionTokens: answer.usage.completionTokens, receivedAtMs: options.receivedAtMs, startedMs, nowMs },
@@ -57,7 +63,7 @@ export function makeLineTask(options: {
     })
     tools.throughput.add(answer.usage)
     const finished: FinishedRequest = {
-      line: outputLine({ id: requestId, customId, status: answer.status, body: answer.body }),
+      line: outputLine({ id: requestId, customId, status: answer.status, body: answer.body, error }),
       result: {
         requestId,
         tenantId: job.tenantId,
@@ -73,21 +79,22 @@ export function makeLineTask(options: {
         attempt: job.attempt,
         outcome: succeeded ? 'succeeded' : 'failed',
         statusCode: answer.status,
-        errorCode: answer.errorCode,
+        errorCode: error?.code ?? answer.errorCode,
         usage: answer.usage,
+        ...(check?.discarded ? { discarded: check.discarded } : {}),
         queuedMs: Math.max(0, Math.round((startedMs ?? nowMs) - options.receivedAtMs)),
         firstTokenMs: null,
         durationMs: Math.max(0, Math.round(nowMs - (startedMs ?? nowMs))),
         finishedAtMs: nowMs,
         batcherMs: Math.max(0, Math.round((admittedMs ?? nowMs) - options.receivedAtMs)),
         source: 'engine',
-        gpuMs: tools.meter.settle(options.taskId, succeeded ? answer.usage : null, nowMs) / 1000,
+        gpuMs: tools.meter.settle(options.taskId, answered ? answer.usage : null, nowMs) / 1000,
         modelVersion: tools.modelVersion(job.model),
         bodyHash: createHash('sha256').update(body).digest('hex'),
         requestBytes: { key: job.inputKey, offset: entry.offset, length: entry.length },
       },
     }
-    onEnd({ finished, body: answer.body })
+    onEnd({ finished, body: answer.body, error })
   }
 
   const task: Task = {
@@ -107,7 +114,7 @@ export function makeLineTask(options: {
       const answer = await tools.client.call({
         requestId,
         path: job.endpoint,
-        body: sent,
+        body: check?.bodyOf(sent) ?? sent,
         lane: job.lane,
         tenantId: job.tenantId,
         deadlineMs: job.deadlineMs,
@@ -117,10 +124,16 @@ export function makeLineTask(options: {
       if (answer.kind === 'failure') return answer
       const succeeded = answer.status < 300
       if (succeeded) limits.learn(clock.now() - startedMs, answer.usage)
-      end(answer)
+      const verdict = check?.judge(answer) ?? { kind: 'ends' as const, answer }
+      if (verdict.kind === 'again') return { kind: 'unwanted', usage: answer.usage }
+      end(verdict.answer, verdict.error)
       return { kind: 'ended', usage: succeeded ? answer.usage : null }
     },
-    fail: (failure) => end(lastAnswer(failure)),
+    fail(failure) {
+      const kept = check?.kept()
+      if (kept) end(kept.answer, kept.error)
+      else end(lastAnswer(failure))
+    },
     dropped: () => onEnd(undefined),
   }
   return {

@@ -9,6 +9,8 @@ export interface Answer {
   /** JSON in UTF-8. */
   readonly body: Buffer
   readonly usage: Usage
+  /** The body of a 2xx, parsed. */
+  readonly parsed?: unknown
   /** The error code in the body of a 4xx. */
   readonly errorCode: string | null
 }
@@ -61,7 +63,7 @@ export function judge(response: {
     if (isAborted(parsed)) {
       return { kind: 'failure', reason: 'aborted', status: 502, message: 'The engine stopped the request half-way.' }
     }
-    return { kind: 'answer', status, contentType, body, usage: usageOf(parsed) ?? noUsage, errorCode: null }
+    return { kind: 'answer', status, contentType, body, usage: usageOf(parsed) ?? noUsage, parsed, errorCode: null }
   }
   if (status === 401 || status === 403 || isRetryableStatus(status)) {
     return {

@@ -57,6 +57,26 @@ describe('batches through the official SDK', () => {
     }
   })
 
+  it('keep the check that their answers must fit, and refuse one that cannot be used', async () => {
+    const { client, body } = await withFile('batch-check')
+    const create = (check: unknown, more = {}) =>
+      client.batches.create({ ...body, forebay: { check }, ...more } as typeof body)
+    const schema = { type: 'object', required: ['a'] }
+    const batch = await create({ json_schema: schema })
+    expect(batch).toMatchObject({ forebay: { check: { json_schema: schema, max_retries: 2 } } })
+    expect(await client.batches.retrieve(batch.id)).toEqual(batch)
+    for (const [check, param] of [
+      [{ regex: '(' }, 'forebay.check.regex'],
+      [{ json_schema: { type: 'text' } }, 'forebay.check.json_schema'],
+      [{ regex: 'a', json_schema: {} }, 'forebay.check'],
+      [{ regex: 'a', max_retries: 11 }, 'forebay.check.max_retries'],
+    ] as const) {
+      await expect(create(check)).rejects.toMatchObject({ status: 400, code: 'invalid_value', param })
+    }
+    const endpoint = '/v1/embeddings'
+    await expect(create({ regex: 'a' }, { endpoint })).rejects.toMatchObject({ status: 400, param: 'forebay.check' })
+  })
+
   it('come in pages that miss and repeat none', async () => {
     const { client, body } = await withFile('batch-pages')
     const ids: string[] = []

@@ -1,12 +1,13 @@
 import { holdForBatch } from '@forebay/budgets'
-import type { InferenceEndpoint } from '@forebay/contracts'
+import type { AnswerCheck, InferenceEndpoint } from '@forebay/contracts'
 import { ForebayError, newId } from '@forebay/kernel'
 import { chargeFor, type Price } from '@forebay/pricing'
+import { compileCheck } from '@forebay/quality'
 import type { Queryable } from '@forebay/store'
 import { estimatePromptTokens } from '@forebay/tokens'
 import { callerOf } from '../../auth/require-caller.ts'
 import { type BatchRow, batchObject, batchSchema } from '../../batches/batch-object.ts'
-import { batchRequestSchema, hashBatchRequest } from '../../batches/batch-request.ts'
+import { type BatchRequest, batchRequestSchema, hashBatchRequest } from '../../batches/batch-request.ts'
 import { parseCompletionWindow } from '../../batches/completion-window.ts'
 import { visibleFile } from '../../files/find-file.ts'
 import type { Route } from '../../gateway-deps.ts'
@@ -25,6 +26,7 @@ export const createBatch: Route = (app, { clock, db, limits, pools, prices }) =>
       const body = request.body
       const key = idempotencyKey(request.headers['idempotency-key'])
       const residency = batchResidency({ body, headers: request.headers, caller, pools })
+      const check = checkOf(body)
       const hash = hashBatchRequest(body, residency)
       if (key !== null) {
         const known = await findByKey(db, tenantId, key)
@@ -36,8 +38,8 @@ export const createBatch: Route = (app, { clock, db, limits, pools, prices }) =>
         const bytes = await checkInput(tx, tenantId, body.input_file_id)
         const [created] = await tx.query<BatchRow>(
           `INSERT INTO batches (id, tenant_id, api_key_id, endpoint, input_file_id, completion_window, metadata,
-             output_expires_after_seconds, idempotency_key, request_hash, residency, expires_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now() + $12 * interval '1 millisecond')
+             output_expires_after_seconds, idempotency_key, request_hash, residency, answer_check, expires_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, now() + $13 * interval '1 millisecond')
            ON CONFLICT (tenant_id, idempotency_key) DO NOTHING RETURNING *`,
           [
             newId('batch_', clock.now()),
@@ -51,6 +53,7 @@ export const createBatch: Route = (app, { clock, db, limits, pools, prices }) =>
             key,
             hash,
             residency,
+            check && JSON.stringify(check),
             windowMs,
           ],
         )
@@ -69,6 +72,18 @@ export const createBatch: Route = (app, { clock, db, limits, pools, prices }) =>
       return batchObject(sameRequest(twin, hash))
     },
   })
+}
+
+/** The check asked for, which can be used as it is. Throws `invalid_value` for one that cannot. */
+function checkOf({ endpoint, forebay }: BatchRequest): AnswerCheck | null {
+  const check = forebay?.check ?? null
+  if (check === null) return null
+  if (endpoint === '/v1/embeddings') {
+    const text = "Invalid 'forebay.check': the answers of /v1/embeddings have no text that could be checked."
+    throw new ForebayError('invalid_value', text, { param: 'forebay.check' })
+  }
+  compileCheck(check)
+  return check
 }
 
 /** What the file's text costs at least to read, of which its size tells; planning replaces it by what the lines ask for. */
