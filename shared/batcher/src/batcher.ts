@@ -190,7 +190,7 @@ export function makeBatcher(options: BatcherOptions): Batcher {
       ? 2 * cost.stepMs(inStep, pace.now + pace.next + freshTokens)
       : computedMs - nowMs + 2 * cost.stepMs(inStep, 0)
     if (isLow && live.isRecent(nowMs)) rule.sent(outlook(nowMs), freshTokens)
-    pace.add(request.id, freshTokens, nowMs, pending.has(request.id) ? undefined : nowMs + longMs)
+    pace.add(request.id, { tokens: freshTokens, nowMs, untilMs: nowMs + longMs, seen: pending.has(request.id) })
     const key = groupKey(request)
     if (key !== undefined && !leaders.has(key)) leaders.set(key, request.id)
     running.add({
@@ -334,7 +334,8 @@ export function makeBatcher(options: BatcherOptions): Batcher {
       seats.observe(next, {
         inFlight: sumOf(count),
         live: live.isRecent(next.atMs),
-        prefilling: pace.requests,
+        prefilling: pace.underWay(next.atMs),
+        overdue: pace.overdue(next.atMs),
       })
       const window = windows.observe(next, busy.take(next.atMs))
       if (window) cost.observe(window)

@@ -12,9 +12,9 @@ export interface EngineSeats {
   readonly blockedUntilMs: number
   /**
    * `inFlight`: requests at the engine; `live`: live requests are about; `prefilling`: those
-   * whose prompts should be under way.
+   * whose prompts should be under way; `overdue`: a live request's prompt should have been computed, and was not.
    */
-  observe(sample: EngineSample, now: { inFlight: number; live: boolean; prefilling: number }): void
+  observe(sample: EngineSample, now: { inFlight: number; live: boolean; prefilling: number; overdue: boolean }): void
   /** The engine refused a request: 429 or 503. */
   refused(nowMs: number, retryAfterMs: number | undefined): void
   /** A request ended well, having taken so long per output token: an engine without metrics earns seats by these. */
@@ -67,13 +67,15 @@ export function makeEngineSeats(bounds: SeatBounds): EngineSeats {
     get blockedUntilMs() {
       return blockedUntilMs
     },
-    observe(sample, { inFlight, live, prefilling }) {
+    observe(sample, { inFlight, live, overdue, prefilling }) {
       const before = last
       const roomy = (sample.kvUsage ?? 0) < 0.9
       const same = before !== undefined && Math.abs(sample.running - before.sample.running) <= 1
       // As many run as before, although more wait than can be on their way into a step.
       const odd = sample.waiting - prefilling
-      const signs = !roomy || odd <= 0 ? 0 : odd > 2 ? 2 : sample.running >= tellingMin ? 1 : 0
+      // A live request among those that wait need not wait for more evidence.
+      const many = overdue ? evidenceMin : 2
+      const signs = !roomy || odd <= 0 ? 0 : odd > 2 ? many : sample.running >= tellingMin ? 1 : 0
       const evidence = signs > 0 && same ? (before?.evidence ?? 0) + signs : 0
       last = { sample, evidence }
       if (!before || max <= start) return

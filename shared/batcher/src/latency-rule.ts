@@ -25,7 +25,9 @@ export interface StepOutlook {
  * share a little, each late one lowers it much more, so that it rests where the objective is just held.
  *
  * A prompt too long for any step beside live requests has its turn when few of them come. Those that will be late for
- * it are reckoned beforehand and paid from an allowance: a fixed share of all live requests.
+ * it are reckoned beforehand and paid from an allowance: a fixed share of all live requests. Up to a further share of
+ * the objective nobody is reckoned to be late, and such a prompt is free; that share is tracked in the same way, by the
+ * live requests beside free prompts, for the reckoning may be wrong.
  */
 export interface LatencyRule {
   /** Prompt tokens that one more request may bring into the next step; negative when there is no room for it at all. */
@@ -41,6 +43,8 @@ export interface LatencyRule {
 const lateShares = { ttft: 0.005, interToken: 0.008 } as const
 const allowanceShare = 0.0035
 const allowanceMax = 2
+// By chance more are late than were reckoned; so many are taken to be paid for.
+const paidMax = 3
 // How far one observation moves a share, as a power of e. Live tokens are far more numerous than first tokens.
 const gains = { ttft: 0.06, interToken: 0.002 } as const
 // Without an objective: three times what an engine that does nothing else takes, and at least what nobody notices.
@@ -48,20 +52,23 @@ const stretch = 3
 const unnoticedMs = 100
 const learnt = 0.05
 const kept = 0.998
-// A step may use so much of the objective, for free, while few live requests come.
-const quietShare = 0.9
+// A step may use so much of the objective, for free, while few live requests come; less once some are late for it.
+const quietShareMax = 0.9
 
 /** Starts by using most of the objective. */
 export function makeLatencyRule(options: { objective: Objective; cost: StepCost; pace: PrefillPace }): LatencyRule {
   const { cost, objective, pace } = options
   const ttft = makeShare({ start: 0.7, max: 1.25, gain: gains.ttft, lateShare: lateShares.ttft })
   const interToken = makeShare({ start: 0.8, max: 1.25, gain: gains.interToken, lateShare: lateShares.interToken })
+  const quiet = makeShare({ start: quietShareMax, max: quietShareMax, gain: gains.ttft, lateShare: lateShares.ttft })
   let allowance = 0
   /** Late by the allowance: as many as came, and as many as were reckoned, lately. */
   let seen = 0
   let reckoned = 0
-  /** Live requests that come before this time are late by the allowance, if they are. */
+  /** Live requests that come before this time came beside a long prompt. */
   let longUntilMs = 0
+  /** Late ones that were paid for and have not been seen. */
+  let paid = paidMax
   /** Prompts of live requests: their mean, and how far they lie from it. */
   let meanPrompt = 200
   let spread = 100
@@ -91,18 +98,18 @@ export function makeLatencyRule(options: { objective: Objective; cost: StepCost;
   /** Live requests that will be late for a next step of this length. */
   function lateFor(stepMs: number, outlook: StepOutlook): number {
     const waitMs = restMs(outlook) + stepMs + cost.stepMs(outlook.requests, ownTokens())
-    return lateRate(outlook) * Math.max(0, waitMs - quietShare * objectiveMs())
+    return lateRate(outlook) * Math.max(0, waitMs - quiet.value() * objectiveMs())
   }
   const lateRate = ({ livePerSecond }: StepOutlook) => ((seen + 1) / (reckoned + 0.5)) * (livePerSecond / 1000)
 
   /** As long as the next step may be for what the allowance can pay. */
   function paidStepMs(outlook: StepOutlook): number {
-    const { pendingSinceMs, quiet, requests } = outlook
-    if (!quiet || pendingSinceMs !== undefined) return 0
+    const { pendingSinceMs, requests } = outlook
+    if (!outlook.quiet || pendingSinceMs !== undefined) return 0
     const restsMs = cost.stepMs(requests, ownTokens())
     // What decodes now will still be there when more live requests come; only a prompt's time passes.
     if (cost.stepMs(requests, 0) + restsMs > ttft.value() * objectiveMs()) return 0
-    const freeMs = quietShare * objectiveMs() - restMs(outlook) - restsMs
+    const freeMs = quiet.value() * objectiveMs() - restMs(outlook) - restsMs
     const plannedMs = cost.stepMs(requests, pace.next)
     const boughtMs = Math.max(0, allowance) / Math.max(1e-6, lateRate(outlook))
     return Math.max(freeMs, plannedMs) + boughtMs
@@ -120,6 +127,7 @@ export function makeLatencyRule(options: { objective: Objective; cost: StepCost;
       const late = lateFor(stepMs, outlook) - lateFor(beforeMs, outlook)
       allowance = Math.max(-allowanceMax, allowance - late)
       reckoned += late / ((seen + 1) / (reckoned + 0.5))
+      paid = Math.min(paidMax, paid + late)
       longUntilMs = outlook.nowMs + restMs(outlook) + stepMs
     },
     firstToken(cameMs, nowMs, promptTokens) {
@@ -127,10 +135,14 @@ export function makeLatencyRule(options: { objective: Objective; cost: StepCost;
       spread += learnt * (Math.abs(promptTokens - meanPrompt) - spread)
       allowance = Math.min(allowanceMax, allowance + allowanceShare)
       const late = nowMs - cameMs > objectiveMs()
-      const allowed = late && cameMs <= longUntilMs
+      const isBesideLong = cameMs <= longUntilMs
+      const allowed = late && isBesideLong && paid >= 1
+      if (allowed) paid--
       seen = seen * kept + (allowed ? 1 : 0)
       reckoned *= kept
-      if (objective.ttftP99Ms !== undefined) ttft.observe(late && !allowed)
+      if (objective.ttftP99Ms === undefined) return
+      if (isBesideLong && !allowed) quiet.observe(late)
+      ttft.observe(late && !isBesideLong)
     },
     interToken(gapMs) {
       if (objective.interTokenP99Ms !== undefined) interToken.observe(gapMs > objective.interTokenP99Ms)

@@ -8,12 +8,14 @@ export interface PrefillPace {
   readonly now: number
   /** Prompt tokens sent too late for that. */
   readonly next: number
-  /** Requests whose prompts those are. */
-  readonly requests: number
+  /** Requests whose prompts those are, but for those that should long have been computed: they wait in the engine. */
+  underWay(nowMs: number): number
+  /** Whether one of those that wait in the engine is a live request. */
+  overdue(nowMs: number): boolean
   /** When the step under way began; negative infinity before a step was seen. */
   readonly stepBeganMs: number
-  /** `untilMs`: when it is over at the latest; undefined for a request whose first token will be seen. */
-  add(id: string, tokens: number, nowMs: number, untilMs: number | undefined): void
+  /** `untilMs`: when it should be over at the latest; it then is, but for a request whose first token will be `seen`. */
+  add(id: string, prompt: { tokens: number; nowMs: number; untilMs: number; seen: boolean }): void
   has(id: string): boolean
   remove(id: string): void
   /** A live token came: a step has just ended and another begun. Answers how long it was, if its begin was seen too. */
@@ -34,7 +36,8 @@ const gapMaxMs = 2_000
 interface Entry {
   readonly tokens: number
   readonly atMs: number
-  readonly untilMs: number | undefined
+  readonly untilMs: number
+  readonly seen: boolean
   inStep: boolean
 }
 
@@ -58,14 +61,20 @@ export function makePrefillPace(): PrefillPace {
     get next() {
       return next
     },
-    get requests() {
-      return entries.size
-    },
     get stepBeganMs() {
       return stepBeganMs
     },
-    add(id, tokens, nowMs, untilMs) {
-      entries.set(id, { tokens, atMs: nowMs, untilMs, inStep: false })
+    underWay(nowMs) {
+      let count = 0
+      for (const { untilMs } of entries.values()) if (nowMs < untilMs) count++
+      return count
+    },
+    overdue(nowMs) {
+      for (const { seen, untilMs } of entries.values()) if (seen && nowMs >= untilMs) return true
+      return false
+    },
+    add(id, { nowMs, seen, tokens, untilMs }) {
+      entries.set(id, { tokens, atMs: nowMs, untilMs, seen, inStep: false })
       next += tokens
     },
     has: (id) => entries.has(id),
@@ -73,7 +82,7 @@ export function makePrefillPace(): PrefillPace {
     stepEnded(nowMs) {
       if (nowMs - stepBeganMs < sameStepMs) return undefined
       for (const [id, entry] of entries) {
-        if (entry.inStep && entry.untilMs !== undefined) remove(id)
+        if (entry.inStep && !entry.seen) remove(id)
         else if (!entry.inStep && entry.atMs <= nowMs - roundTripMs) {
           entry.inStep = true
           next -= entry.tokens
@@ -85,11 +94,11 @@ export function makePrefillPace(): PrefillPace {
       return lengthMs < gapMaxMs ? lengthMs : undefined
     },
     expire(nowMs) {
-      for (const [id, { untilMs }] of entries) if (untilMs !== undefined && untilMs <= nowMs) remove(id)
+      for (const [id, { seen, untilMs }] of entries) if (!seen && untilMs <= nowMs) remove(id)
     },
     nextDueMs() {
       let due = Number.POSITIVE_INFINITY
-      for (const { untilMs } of entries.values()) due = Math.min(due, untilMs ?? due)
+      for (const { seen, untilMs } of entries.values()) if (!seen) due = Math.min(due, untilMs)
       return due === Number.POSITIVE_INFINITY ? undefined : due
     },
   }

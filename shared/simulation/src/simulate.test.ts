@@ -64,6 +64,20 @@ describe('the batcher before a simulated engine', () => {
     expect(work.requests).toBeGreaterThan(100)
   })
 
+  it('finds the seats of a small engine before live requests wait long behind a batch that fills them', () => {
+    const steady = Array.from({ length: 100 }, (_, i) => ({
+      ...{ id: `live-${i}`, lane: 'realtime' as const, atMs: i * 200 + 3, promptTokens: 25 },
+      ...{ outputTokens: 24, outputTokensMax: 24, prefixGroup: 0, prefixTokens: 0 },
+    }))
+    const bulk = batchLines({ lines: 400, seed: 7 }).map((request) => ({ ...request, atMs: 8_000 }))
+    for (const [seed, lines] of [bulk, bulk.slice().reverse()].entries()) {
+      const small = { profile: profiles.laptop, requests: [...lines, ...steady], measureFromMs: 8_000 }
+      const { realtime } = simulate({ ...small, gate: makeBatcher({ seats }) })
+      expect(realtime.ttftMs.p99, `order ${seed}`).toBeLessThan(300)
+      expect(realtime.ttftMs.p50, `order ${seed}`).toBeLessThan(50)
+    }
+  })
+
   it('answers every request once, whatever is put back for live ones', () => {
     const gate = makeBatcher({ seats: { start: 24, max: 24 }, objective: { ttftP99Ms: 60 } })
     const requests = [...batchLines({ lines: 400, seed: 2 }), ...live.filter(({ atMs }) => atMs < 60_000)]
