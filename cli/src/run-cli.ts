@@ -15,6 +15,7 @@ import { addModelsCommand } from './commands/models.ts'
 import { addPlanCommand } from './commands/plan.ts'
 import { addPoolsCommands } from './commands/pools.ts'
 import { addProjectsCommands } from './commands/projects.ts'
+import { addRetentionCommands } from './commands/retention.ts'
 import { addScalingCommand } from './commands/scaling.ts'
 import { addSetupCommands } from './commands/setup.ts'
 import { addSimulateCommand } from './commands/simulate.ts'
@@ -90,6 +91,7 @@ function makeProgram(cli: Cli): Command {
   addScalingCommand(program, cli)
   addCacheCommands(program, cli)
   addAuditCommands(program, cli)
+  addRetentionCommands(program, cli)
   addSimulateCommand(program, cli)
   addPlanCommand(program, cli)
   addBenchCommand(program, cli)

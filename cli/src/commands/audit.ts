@@ -90,7 +90,7 @@ export function addAuditCommands(program: Command, cli: Cli): void {
             ['TENANT', 'BLOCKS', 'ENTRIES', 'ERASED', 'RETIRED', 'CHECKPOINTS', 'UNSEALED', 'RESULT'],
             results.map((r) => [
               ...[r.tenant, r.blocks, r.entries, r.erased, r.retired, r.checkpoints, r.unsealed],
-              r.findings.length === 0 ? 'verified' : count(r.findings.length, 'finding'),
+              r.findings.length > 0 ? count(r.findings.length, 'finding') : `verified${retiredText(r.retired)}`,
             ]),
           ),
           ...results.flatMap((r) => r.findings.map(({ kind, text }) => `${r.tenant}: ${kind}: ${text}`)),
@@ -191,6 +191,11 @@ async function verifyTenant(api: ApiClient, tenant: string): Promise<Verificatio
     total = total === undefined ? part : added(total, part)
   } while (total.has_more)
   return total
+}
+
+/** Retention takes the oldest blocks: as many as it took, up to there. */
+function retiredText(blocks: number): string {
+  return blocks === 0 ? '' : `; rows up to block ${blocks} removed by retention`
 }
 
 function added(total: Verification, part: Verification): Verification {

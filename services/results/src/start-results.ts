@@ -5,6 +5,7 @@ import { backoffMs, type Clock, describeError, type Logger, type Registry, type 
 import type { Pools } from '@forebay/pools'
 import type { Database } from '@forebay/store'
 import { AuditKeeper } from './audit-keeper.ts'
+import { startAuditRetention } from './audit-retention.ts'
 import { startDriftWatch } from './drift-watch.ts'
 import { makeResultsMetrics } from './metrics.ts'
 import { openSigningKey } from './open-signing-key.ts'
@@ -15,10 +16,10 @@ const poolsEveryMs = 3_000
 /**
  * Starts consuming the results queue of every configured pool and of every pool that serves a model, new ones within
  * seconds; one whose broker is down stops no other. Any number of replicas may run. Starts also while the database or the broker is down, and waits for it.
- * It also keeps the audit log's chains.
+ * It also keeps the audit log's chains, and removes from it what its tenants no longer keep.
  */
 export async function startResults(options: {
-  config: Pick<Config, 'auditKey' | 'dataDir' | 'queueLeaseMs'>
+  config: Pick<Config, 'auditKey' | 'dataDir' | 'queueLeaseMs' | 'retentionAuditDays'>
   clock: Clock
   logger: Logger
   registry: Registry
@@ -82,9 +83,11 @@ export async function startResults(options: {
   lookForPools()
   const stopLooking = clock.every(poolsEveryMs, lookForPools)
   const driftWatch = startDriftWatch({ db, clock, logger, metrics })
+  const retention = startAuditRetention({ db, clock, logger, daysDefault: config.retentionAuditDays })
   const drain = async () => {
     stopLooking()
     await driftWatch.stop()
+    await retention.stop()
     stopping.abort()
     await search
     await Promise.all([...consumers.values()].map((consumer) => consumer.stop()))

@@ -106,7 +106,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     loop('depths', () => depths.refresh().then(() => false)),
     loop('models', () => models.write(db).then(() => false)),
     loop('metrics', () => observe(db, metrics).then(() => false), 5 * pollMs),
-    loop('sweep', () => sweep({ db, blobs, pools, logger }), sweepMs),
+    loop('sweep', () => sweep({ db, blobs, pools, logger, clock, config }), sweepMs),
     loop('bodies', () => sweepBodies({ blobs, pools, logger, nowMs: clock.now() }).then(() => false), sweepBodiesMs),
     loop('stores', () => pools.probeStores().then(() => false), 5 * pollMs),
     loop('holds', async () => (await sweepHolds(db)) === 1_000, 5 * pollMs),

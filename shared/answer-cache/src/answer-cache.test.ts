@@ -182,3 +182,22 @@ describe('an answer', () => {
     expect(errors).toBeGreaterThan(0)
   })
 })
+
+it('keeps an answer for no longer than its tenant wishes, also where nobody asks for it again', async () => {
+  const clock = new ManualClock(Date.now())
+  const cache = makeCache({ clock, ttlMs: 600_000 })
+  const brief = { ...entry('brief'), ttlMs: 90_000 }
+  for (const one of [brief, entry('long')]) {
+    const turn = await cache.turn(one, never)
+    if (turn.kind === 'lead') turn.finish({ kind: 'answer', answer: { ...answerOf('x'), storedAtMs: clock.now() } })
+  }
+  const both = cache.bytes
+  await clock.advance(70_000)
+  expect((await cache.turn(brief, never)).kind).toBe('hit')
+  await clock.advance(60_000)
+  expect(cache.bytes).toBe(both / 2)
+  expect([(await cache.turn(brief, never)).kind, (await cache.turn(entry('long'), never)).kind]).toEqual([
+    'lead',
+    'hit',
+  ])
+})

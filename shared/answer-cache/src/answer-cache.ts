@@ -15,12 +15,18 @@ export type CacheTurn =
   | { kind: 'lead'; finish: (end: FlightEnd) => void }
   | { kind: 'alone' }
 
+/** An entry asked for; `ttlMs`: kept for no longer than this, where it is less than what the cache keeps. */
+export interface CacheEntry extends EntryName {
+  ttlMs?: number | undefined
+}
+
 interface Flight {
   ended: Promise<FlightEnd>
   end: (end: FlightEnd) => void
 }
 
 const leaseMs = 5_000
+const expireEveryMs = 60_000
 const pollMs = { first: 10, max: 150 }
 /** How often a failed leader is followed by another before everybody computes for themselves. */
 const leadersMax = 2
@@ -33,11 +39,11 @@ const leadersMax = 2
  */
 export class AnswerCache implements Running {
   readonly #options: AnswerCacheOptions
-  readonly #kept: LRUCache<string, { answer: Answer; tenantId: string }>
+  readonly #kept: LRUCache<string, { answer: Answer; tenantId: string; untilMs: number }>
   readonly #flights = new Map<string, Flight>()
   readonly #held = new Map<string, EntryName>()
   readonly #token: string
-  #stopTimer: (() => void) | undefined
+  readonly #stopTimers: (() => void)[] = []
 
   constructor(options: AnswerCacheOptions) {
     this.#options = options
@@ -54,22 +60,26 @@ export class AnswerCache implements Running {
   }
 
   start(): void {
-    this.#stopTimer ??= this.#options.clock.every(leaseMs / 3, () => this.#renew())
+    if (this.#stopTimers.length > 0) return
+    const { clock } = this.#options
+    this.#stopTimers.push(
+      clock.every(leaseMs / 3, () => this.#renew()),
+      clock.every(expireEveryMs, () => this.#expire()),
+    )
   }
 
   /** Lets nobody wait any longer. The shared store given stays open. */
   async stop(): Promise<void> {
-    this.#stopTimer?.()
-    this.#stopTimer = undefined
+    for (const stopTimer of this.#stopTimers.splice(0)) stopTimer()
     for (const flight of this.#flights.values()) flight.end({ kind: 'unstorable' })
   }
 
   /** Looks an answer up, or finds out who computes it. Throws `client_closed` when `signal` aborts while it waits. */
-  async turn(entry: EntryName, signal: AbortSignal): Promise<CacheTurn> {
+  async turn(entry: CacheEntry, signal: AbortSignal): Promise<CacheTurn> {
     const { clock, waitMs } = this.#options
     const untilMs = clock.now() + waitMs
     for (let leaders = 0; leaders < leadersMax; leaders++) {
-      const known = this.#look(entry.id)
+      const known = this.#look(entry)
       if (known) return { kind: 'hit', answer: known, waited: leaders > 0 }
       const flight = this.#flights.get(entry.id)
       if (!flight) return this.#lead(entry, untilMs, signal)
@@ -91,16 +101,16 @@ export class AnswerCache implements Running {
     this.#kept.clear()
   }
 
-  #look(id: string): Answer | undefined {
+  #look({ id, ttlMs = this.#options.ttlMs }: CacheEntry): Answer | undefined {
     const kept = this.#kept.get(id)
     if (!kept) return undefined
-    const ageMs = this.#options.clock.now() - kept.answer.storedAtMs
-    if (ageMs < this.#options.ttlMs) return kept.answer
+    const nowMs = this.#options.clock.now()
+    if (nowMs < Math.min(kept.untilMs, kept.answer.storedAtMs + ttlMs)) return kept.answer
     this.#kept.delete(id)
     return undefined
   }
 
-  async #lead(entry: EntryName, untilMs: number, signal: AbortSignal): Promise<CacheTurn> {
+  async #lead(entry: CacheEntry, untilMs: number, signal: AbortSignal): Promise<CacheTurn> {
     const flight = this.#takeOff(entry)
     const lead: CacheTurn = { kind: 'lead', finish: (end) => this.#land(entry, flight, end) }
     const { shared, clock } = this.#options
@@ -151,8 +161,9 @@ export class AnswerCache implements Running {
     return flight
   }
 
-  #land(entry: EntryName, flight: Flight, end: FlightEnd): void {
-    const { entryBytesMax, shared, ttlMs } = this.#options
+  #land(entry: CacheEntry, flight: Flight, end: FlightEnd): void {
+    const { entryBytesMax, shared } = this.#options
+    const ttlMs = this.#ttlMsOf(entry)
     const held = this.#held.delete(entry.id)
     const fits = end.kind === 'answer' && sizeOf(end.answer) <= entryBytesMax
     if (end.kind === 'answer' && fits) this.#keep(entry, end.answer)
@@ -164,8 +175,20 @@ export class AnswerCache implements Running {
     else if (held) shared.release(entry, { token }).catch((err: unknown) => this.#failed(err))
   }
 
-  #keep(entry: EntryName, answer: Answer): void {
-    if (sizeOf(answer) <= this.#options.memoryBytes) this.#kept.set(entry.id, { answer, tenantId: entry.tenantId })
+  #keep(entry: CacheEntry, answer: Answer): void {
+    if (sizeOf(answer) > this.#options.memoryBytes) return
+    const untilMs = answer.storedAtMs + this.#ttlMsOf(entry)
+    this.#kept.set(entry.id, { answer, tenantId: entry.tenantId, untilMs })
+  }
+
+  #ttlMsOf({ ttlMs = Number.POSITIVE_INFINITY }: CacheEntry): number {
+    return Math.min(this.#options.ttlMs, ttlMs)
+  }
+
+  /** What nobody asks for any more would stay for as long as there is room. */
+  #expire(): void {
+    const nowMs = this.#options.clock.now()
+    for (const [id, { untilMs }] of this.#kept.entries()) if (untilMs <= nowMs) this.#kept.delete(id)
   }
 
   /** Undefined when `untilMs` came first. */

@@ -105,7 +105,7 @@ function readOrphans(db: Queryable): Promise<(Row & Orphan)[]> {
        sum(abs(amount_nano))::bigint AS "absoluteNano" FROM ledger
      WHERE kind IN ('usage', 'cache_hit') AND NOT EXISTS
        (SELECT FROM requests WHERE requests.born = born_of(ledger.request_id) AND requests.id = ledger.request_id AND ${charged})
-       AND NOT EXISTS (SELECT FROM audit_clock WHERE born_of(ledger.request_id) < swept_to)
+       AND NOT EXISTS (SELECT FROM audit_swept s WHERE s.tenant_id = ledger.tenant_id AND born_of(ledger.request_id) < s.swept_to)
      GROUP BY tenant_id`,
   )
 }

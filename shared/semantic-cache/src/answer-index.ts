@@ -9,6 +9,8 @@ export interface IndexedAnswer {
   question: string
   vector: Float32Array
   answer: Answer
+  /** It is kept for no longer than this, where it is less than what the index keeps. */
+  ttlMs?: number | undefined
 }
 
 /** An answer close to what was asked. */

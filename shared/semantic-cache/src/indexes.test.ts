@@ -60,6 +60,18 @@ describe.each<[string, () => Promise<AnswerIndex>]>([
     expect(await index.nearest({ ...query, hardKey: 'nobody’s' })).toEqual([])
   })
 
+  it('finds and keeps an answer for no longer than its tenant wishes', async () => {
+    const index = await open()
+    const [brief, long] = [entryOf('What is brief?'), entryOf('What is long?')]
+    await index.add({ ...brief, ttlMs: -1 })
+    await index.add({ ...long, ttlMs: 2 * ttlMs })
+    const near = async () =>
+      (await index.nearest({ hardKey: 'k', vector: brief.vector, count: 4 })).map((n) => n.question)
+    expect(await near()).toEqual([long.question])
+    await index.expire()
+    expect(await near()).toEqual([long.question])
+  })
+
   it('forgets what is too old, and a tenant that was erased', async () => {
     const index = await open()
     await index.add(entryOf('old', { storedAtMs: Date.now() - ttlMs - 1 }))

@@ -26,7 +26,7 @@ export async function openPgvectorIndex(options: {
     return undefined
   }
   const cast = `vector(${dimensions})`
-  const young = `stored_at > now() - $3::float8 * interval '1 millisecond'`
+  const young = `stored_at > now() - $3::float8 * interval '1 millisecond' AND (expires_at IS NULL OR expires_at > now())`
   const [iterative] = await db.query("SELECT 1 FROM pg_settings WHERE name = 'hnsw.iterative_scan'")
   return {
     nearest: ({ hardKey, vector, count }) =>
@@ -41,14 +41,15 @@ export async function openPgvectorIndex(options: {
         )
         return rows.map(({ question, answer, similarity }) => ({ question, answer, similarity }))
       }),
-    add: async ({ tenantId, hardKey, question, vector, answer }) => {
+    add: async ({ tenantId, hardKey, question, vector, answer, ttlMs: entryTtlMs = ttlMs }) => {
       if (vector.length !== dimensions) return
       await db.query(
-        `INSERT INTO semantic_answers (id, tenant_id, hard_key, question, answer, embedding, dimensions, stored_at)
-         VALUES ($1, $2, $3, $4, $5, $6::vector, $7, to_timestamp($8::float8 / 1000)) ON CONFLICT DO NOTHING`,
+        `INSERT INTO semantic_answers (id, tenant_id, hard_key, question, answer, embedding, dimensions, stored_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6::vector, $7, to_timestamp($8::float8 / 1000),
+           to_timestamp(($8::float8 + $9::float8) / 1000)) ON CONFLICT DO NOTHING`,
         [
           ...[answer.requestId, tenantId, hardKey, question, JSON.stringify(answer)],
-          ...[textOf(vector), dimensions, answer.storedAtMs],
+          ...[textOf(vector), dimensions, answer.storedAtMs, Math.min(ttlMs, entryTtlMs)],
         ],
       )
     },
@@ -56,9 +57,11 @@ export async function openPgvectorIndex(options: {
       await db.query('DELETE FROM semantic_answers WHERE tenant_id = $1', [tenantId])
     },
     expire: async () => {
-      await db.query(`DELETE FROM semantic_answers WHERE stored_at <= now() - $1::float8 * interval '1 millisecond'`, [
-        ttlMs,
-      ])
+      await db.query(
+        `DELETE FROM semantic_answers
+         WHERE stored_at <= now() - $1::float8 * interval '1 millisecond' OR expires_at <= now()`,
+        [ttlMs],
+      )
     },
     stop: async () => {},
   }
@@ -82,6 +85,7 @@ async function prepare(tx: Queryable, dimensions: number): Promise<void> {
     embedding vector NOT NULL,
     dimensions integer NOT NULL,
     stored_at timestamptz NOT NULL)`)
+  await tx.query('ALTER TABLE semantic_answers ADD COLUMN IF NOT EXISTS expires_at timestamptz')
   await tx.query('CREATE INDEX IF NOT EXISTS semantic_answers_by_tenant ON semantic_answers (tenant_id)')
   await tx.query('CREATE INDEX IF NOT EXISTS semantic_answers_by_key ON semantic_answers (hard_key)')
   await tx.query('CREATE INDEX IF NOT EXISTS semantic_answers_by_age ON semantic_answers (stored_at)')

@@ -7,6 +7,7 @@ interface Slot {
   question: string
   answer: Answer
   bytes: number
+  untilMs: number
   /** Its place in the bucket. */
   at: number
 }
@@ -63,13 +64,12 @@ export function makeScanIndex(options: {
     nearest: async ({ hardKey, vector, count }) => {
       const bucket = buckets.get(hardKey)
       if (!bucket || bucket.dimensions !== vector.length) return []
-      const oldestMs = clock.now() - ttlMs
+      const nowMs = clock.now()
       const best: Near[] = []
       const found = scan(bucket.vectors, vector, bucket.slots.length, count)
       for (const { at, similarity } of found) {
         const slot = bucket.slots[at]
-        if (slot && slot.answer.storedAtMs > oldestMs)
-          best.push({ question: slot.question, answer: slot.answer, similarity })
+        if (slot && slot.untilMs > nowMs) best.push({ question: slot.question, answer: slot.answer, similarity })
       }
       return best
     },
@@ -86,7 +86,8 @@ export function makeScanIndex(options: {
       }
       bucket.vectors.set(entry.vector, end)
       const { tenantId, question, answer } = entry
-      const slot = { tenantId, question, answer, bytes: size, at: bucket.slots.length }
+      const untilMs = answer.storedAtMs + Math.min(ttlMs, entry.ttlMs ?? ttlMs)
+      const slot = { tenantId, question, answer, bytes: size, untilMs, at: bucket.slots.length }
       bucket.slots.push(slot)
       ages.set(slot, bucket)
       bytes += size
@@ -99,8 +100,8 @@ export function makeScanIndex(options: {
       for (const [slot, bucket] of [...ages]) if (slot.tenantId === tenantId) remove(slot, bucket)
     },
     expire: async () => {
-      const oldestMs = clock.now() - ttlMs
-      for (const [slot, bucket] of [...ages]) if (slot.answer.storedAtMs <= oldestMs) remove(slot, bucket)
+      const nowMs = clock.now()
+      for (const [slot, bucket] of [...ages]) if (slot.untilMs <= nowMs) remove(slot, bucket)
     },
     stop: async () => {},
   }

@@ -14,6 +14,8 @@ export interface AskedQuestion {
   /** Hash of everything that must be equal. */
   hardKey: string
   text: string
+  /** Longest that its answer is kept. */
+  ttlMs?: number | undefined
 }
 
 /** An answer to a question that means the same, as far as is known. */
@@ -136,8 +138,8 @@ export class SemanticCache implements Running {
       const { state } = await trust.sample(asked.tenantId, asked.model, wrong)
       if (state === 'stopped') observer.stopped(asked.tenantId, asked.model)
     }
-    const { hardKey, tenantId, text: question } = asked
-    await index.add({ tenantId, hardKey, question, vector: found.vector, answer: computed })
+    const { hardKey, tenantId, text: question, ttlMs } = asked
+    await index.add({ tenantId, hardKey, question, vector: found.vector, answer: computed, ttlMs })
   }
 
   async #saysTheSame(question: string, stored: string, fresh: string): Promise<boolean> {

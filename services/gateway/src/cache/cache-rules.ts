@@ -8,9 +8,9 @@ const trustedMs = 30_000
 interface TenantRules {
   exact: boolean
   semantic: boolean
+  /** Longest that an answer is kept. */
+  ttlMs: number
 }
-
-const defaults: TenantRules = { exact: true, semantic: false }
 
 /**
  * What holds for cached answers: the epochs that are part of their keys, and each tenant's own wishes. Read from the
@@ -66,7 +66,7 @@ export class CacheRules implements Running {
 
   /** What a tenant wants. */
   of(tenantId: string): TenantRules {
-    return this.#tenants.get(tenantId) ?? defaults
+    return this.#tenants.get(tenantId) ?? { exact: true, semantic: false, ttlMs: this.#options.ttlMs }
   }
 
   /** Reads what was written before the call; never rejects. */
@@ -95,7 +95,11 @@ export class CacheRules implements Running {
       [ttlMs],
     )
     const tenants = await db.query<Row & { tenant_id: string } & TenantRules>(
-      'SELECT tenant_id, exact, semantic FROM tenant_caches',
+      `SELECT coalesce(c.tenant_id, r.tenant_id) AS tenant_id, coalesce(exact, true) AND kept.seconds > 0 AS exact,
+         coalesce(semantic, false) AND kept.seconds > 0 AS semantic, 1000 * kept.seconds AS "ttlMs"
+       FROM tenant_caches c FULL JOIN tenant_retention r ON r.tenant_id = c.tenant_id,
+         LATERAL (SELECT CASE WHEN r.zero THEN 0 ELSE least(r.cache_seconds, $1::float8 / 1000) END AS seconds) AS kept`,
+      [ttlMs],
     )
     const epochs = new Map(rows.map((row) => [nameOf(row.tenant_id, row.model), row.epoch]))
     for (const { tenant_id: tenantId, model, young } of rows) {

@@ -106,7 +106,7 @@ export class LiveAnswers implements Running {
     const { canonical } = what
     const modelVersion = before.seen
     const id = answerKey({ tenantId, endpoint, model: body.model, modelVersion, epoch, canonical })
-    const turn = await this.#cache.turn({ tenantId, id }, leaving())
+    const turn = await this.#cache.turn({ tenantId, id, ttlMs: rules().of(tenantId).ttlMs }, leaving())
     metrics.cacheBytes.set(this.#cache.bytes)
     if (turn.kind === 'hit') {
       metrics.cacheLookups.inc({ result: turn.waited ? 'waited' : 'hit' })
@@ -151,7 +151,8 @@ export class LiveAnswers implements Running {
     if (!question) return undefined
     const { model } = body
     const hardKey = answerKey({ tenantId, endpoint, model, ...key, canonical: question.hard })
-    return similar.ask({ tenantId, model, hardKey, text: question.text })
+    const { ttlMs } = rules().of(tenantId)
+    return similar.ask({ tenantId, model, hardKey, text: question.text, ttlMs })
   }
 }
 

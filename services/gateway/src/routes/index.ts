@@ -21,6 +21,7 @@ import { getBatch } from './get-batch/handler.ts'
 import { getFile } from './get-file/handler.ts'
 import { getFileContent } from './get-file-content/handler.ts'
 import { getModel } from './get-model/handler.ts'
+import { getRetention } from './get-retention/handler.ts'
 import { getTenantCache } from './get-tenant-cache/handler.ts'
 import { getUsage } from './get-usage/handler.ts'
 import { listAudit } from './list-audit/handler.ts'
@@ -38,6 +39,7 @@ import { listProjects } from './list-projects/handler.ts'
 import { listTenants } from './list-tenants/handler.ts'
 import { listWebhooks } from './list-webhooks/handler.ts'
 import { setBudget } from './set-budget/handler.ts'
+import { setRetention } from './set-retention/handler.ts'
 import { showHealth } from './show-health/handler.ts'
 import { showLedgerDrift } from './show-ledger-drift/handler.ts'
 import { showScaling } from './show-scaling/handler.ts'
@@ -93,6 +95,8 @@ export const adminRoutes: readonly Route[] = [
   flushCache,
   getTenantCache,
   updateTenantCache,
+  getRetention,
+  setRetention,
   listAudit,
   verifyAudit,
   listCheckpoints,

@@ -97,7 +97,7 @@ export async function runResults(db: Database, replicas = 1) {
   const registry = makeRegistry()
   const start = (metrics = makeRegistry()) =>
     startResults({
-      config: { queueLeaseMs: 30_000, auditKey: undefined, dataDir: tempDir() },
+      config: { queueLeaseMs: 30_000, auditKey: undefined, dataDir: tempDir(), retentionAuditDays: undefined },
       clock: systemClock,
       logger: silentLogger,
       registry: metrics,

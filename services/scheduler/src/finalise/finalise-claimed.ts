@@ -5,6 +5,7 @@ import type { Config } from '@forebay/config'
 import { blobKeys } from '@forebay/contracts'
 import type { Clock, Logger } from '@forebay/kernel'
 import type { Pools } from '@forebay/pools'
+import { keptMs, readRetention } from '@forebay/retention'
 import type { Database, Queryable, Row } from '@forebay/store'
 import type { BatchRow } from '../batch-row.ts'
 import { recordBatchEvent } from '../events.ts'
@@ -16,15 +17,21 @@ import { resultRows } from './result-rows.ts'
 import { type WatchedStores, watchStores } from './watch-stores.ts'
 import { writeResults } from './write-results.ts'
 
-const outputExpirySecondsDefault = 30 * 86_400
-
 /** What finalising a closed batch needs. */
 export interface FinaliseOptions {
   db: Database
   blobs: BlobStore
   clock: Clock
   logger: Logger
-  config: Pick<Config, 'maxLineBytes'>
+  config: Pick<
+    Config,
+    | 'cacheTtlMs'
+    | 'downloadWindowMs'
+    | 'maxLineBytes'
+    | 'retentionAuditDays'
+    | 'retentionInputDays'
+    | 'retentionOutputDays'
+  >
   metrics: SchedulerMetrics
   pools: Pools
 }
@@ -56,13 +63,13 @@ async function finalise(
   owner: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const { db, blobs, clock, logger, storeOf } = options
+  const { db, blobs, clock, config, logger, storeOf } = options
   const startMs = clock.now()
   const finalStatus = batch.finalStatus ?? 'completed'
   const ids = { output: fileId(batch.id, 'output'), error: fileId(batch.id, 'error') }
   const rows = resultRows(db, batch.id)
   const { inputKey } = batch
-  const { maxLineBytes } = options.config
+  const { maxLineBytes } = config
   const complete = (await countRows(db, batch.id)) >= batch.total
   const lines = complete ? finishedOnly(rows) : everyLine({ blobs, inputKey, maxLineBytes, rows })
   const written = await writeResults({
@@ -97,8 +104,11 @@ async function finalise(
       ],
     )
     if (moved.length === 0) return false
-    if (written.output) await insertFile(tx, batch, ids.output, 'output', written.output)
-    if (written.error) await insertFile(tx, batch, ids.error, 'error', written.error)
+    const { inForce } = await readRetention(tx, batch.tenantId, config)
+    const keptSeconds = keptMs(inForce.outputDays, config.downloadWindowMs) / 1000
+    const forSeconds = Math.min(batch.outputExpiresAfterSeconds ?? keptSeconds, keptSeconds)
+    if (written.output) await insertFile(tx, batch, { id: ids.output, kind: 'output', ...written.output, forSeconds })
+    if (written.error) await insertFile(tx, batch, { id: ids.error, kind: 'error', ...written.error, forSeconds })
     await releaseBatchHolds(tx, batch.id)
     await recordBatchEvent(tx, clock, batch, finalStatus)
     return true
@@ -123,21 +133,20 @@ async function countRows(db: Queryable, batchId: string): Promise<number> {
 async function insertFile(
   tx: Queryable,
   batch: BatchRow,
-  id: string,
-  kind: 'output' | 'error',
-  file: WrittenFile,
+  file: WrittenFile & { id: string; kind: 'output' | 'error'; forSeconds: number },
 ): Promise<void> {
+  const { id } = file
   await tx.query(
     `INSERT INTO files (id, tenant_id, filename, purpose, bytes, sha256, blob_key, expires_at)
      VALUES ($1, $2, $3, 'batch_output', $4, $5, $6, now() + $7 * interval '1 second')`,
     [
       id,
       batch.tenantId,
-      `${batch.id}_${kind}.jsonl`,
+      `${batch.id}_${file.kind}.jsonl`,
       file.bytes,
       file.sha256,
       blobKeys.file(batch.tenantId, id),
-      batch.outputExpiresAfterSeconds ?? outputExpirySecondsDefault,
+      file.forSeconds,
     ],
   )
 }

@@ -1,0 +1,1 @@
+export { keptMs, type Retention, type RetentionDefaults, readRetention } from './retention.ts'
