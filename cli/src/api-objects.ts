@@ -33,7 +33,16 @@ export interface Batch {
       file_order_share: number | null
       unknown: number
     }
+    quality?: { repetition: Measured | null; perplexity: Measured | null }
   }
+}
+
+/** What was measured of a batch's answers. */
+export interface Measured {
+  answers: number
+  mean: number
+  p95: number
+  over: number
 }
 
 /** A file. */

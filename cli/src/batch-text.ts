@@ -1,5 +1,5 @@
 import { isTerminal } from '@forebay/contracts'
-import type { Batch } from './api-objects.ts'
+import type { Batch, Measured } from './api-objects.ts'
 import { type ExitCode, exitCodes } from './failure.ts'
 import { count, fields, money, time } from './text.ts'
 
@@ -19,6 +19,8 @@ export function describeBatch(batch: Batch): string {
     ['cost', batch.forebay ? money(batch.forebay.cost_nano, batch.forebay.currency) : null],
     ['run once', batch.forebay?.identical ? `${batch.forebay.identical} got the answer of an identical request` : null],
     ['prefix cache', describePrefix(batch)],
+    ['repetition', describeMeasured(batch.forebay?.quality?.repetition)],
+    ['perplexity', describeMeasured(batch.forebay?.quality?.perplexity)],
     ['created', time(batch.created_at)],
     ['expires', time(batch.expires_at)],
     ['input', batch.input_file_id],
@@ -38,6 +40,12 @@ function describePrefix(batch: Batch): string | null {
       ? 'the engine does not say what it found'
       : `${percent(prefix.cached_share)} of prompt tokens found`
   return `${prefix.unknown === 0 && prefix.cached_share === null ? '' : `${seen}; `}${expected}`
+}
+
+function describeMeasured(measured: Measured | null | undefined): string | null {
+  if (!measured) return null
+  const { answers, mean, over, p95 } = measured
+  return `${mean} on average, ${p95} at the 95th percentile, ${over} of ${answers} answers over the threshold`
 }
 
 function percent(share: number | null): string {

@@ -3,6 +3,7 @@ import { backoffMs, type Clock, isForebayError } from '@forebay/kernel'
 import type { Database } from '@forebay/store'
 import { type CommitSummary, commitEvents } from './commit-events.ts'
 import type { CostPerGpuHour } from './write-ledger.ts'
+import type { QualityThresholds } from './write-quality.ts'
 
 /** What became of a group of events: each was committed by one of the transactions, or rejected. */
 export interface GroupOutcome {
@@ -20,6 +21,7 @@ export async function commitApart(options: {
   clock: Clock
   events: readonly ResultEvent[]
   costPerGpuHour?: CostPerGpuHour | undefined
+  quality?: QualityThresholds | undefined
 }): Promise<GroupOutcome> {
   const { events } = options
   try {

@@ -7,6 +7,7 @@ import { type Arrival, arrivalsOf, storable } from './arrival.ts'
 import { recordEngineTime } from './write-engine-time.ts'
 import { type CostPerGpuHour, insertLedger } from './write-ledger.ts'
 import { addToBatches, addToChunks, batchDeltas, chunkDeltas } from './write-progress.ts'
+import { addToQuality, type QualityThresholds, qualityDeltas } from './write-quality.ts'
 import { type Committed, insertRequests } from './write-requests.ts'
 import { recordDiscarded, recordFailed, recordWaste, type WasteReason } from './write-waste.ts'
 
@@ -28,8 +29,9 @@ export function commitEvents(options: {
   db: Database
   events: readonly ResultEvent[]
   costPerGpuHour?: CostPerGpuHour | undefined
+  quality?: QualityThresholds | undefined
 }): Promise<CommitSummary> {
-  const { costPerGpuHour = () => undefined } = options
+  const { costPerGpuHour = () => undefined, quality = unbounded } = options
   const arrivals = arrivalsOf(options.events)
   const notes = options.events.flatMap((event) => event.chunks.map(storable))
   const batchIds = new Set([...arrivals, ...notes].flatMap(({ batchId }) => batchId ?? []))
@@ -50,6 +52,7 @@ export function commitEvents(options: {
     await recordEngineTime(tx, options.events, costPerGpuHour)
     const batches = batchDeltas(committed)
     await addToBatches(tx, batches)
+    await addToQuality(tx, qualityDeltas(committed, quality))
     const openNotes = notes.filter((note) => open.has(note.batchId))
     await addToChunks(tx, chunkDeltas(committed, openNotes))
     const winners = new Set(committed.map(({ arrival }) => arrival))
@@ -65,6 +68,8 @@ export function commitEvents(options: {
     return { committed, wasted }
   })
 }
+
+const unbounded: QualityThresholds = { repetition: Number.POSITIVE_INFINITY, perplexity: Number.POSITIVE_INFINITY }
 
 /** What the committed results add to budgets and no longer need of what was held. */
 function spendingOf(committed: readonly Committed[]): Parameters<typeof spendBudgets>[1] {

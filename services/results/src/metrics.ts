@@ -1,10 +1,11 @@
 import { Counter, Gauge, Histogram, type Registry } from '@forebay/kernel'
 import type { CommitSummary } from './commit-events.ts'
+import { measuresOf, type QualityThresholds } from './write-quality.ts'
 
 /** The metrics of the results service. */
 export interface ResultsMetrics {
   /** Counts what one transaction committed. */
-  committed(summary: CommitSummary, events: number): void
+  committed(summary: CommitSummary, events: number, quality: QualityThresholds): void
   /** Notes how long a group of events took to commit. */
   groupSeconds(seconds: number): void
   /** Notes how old an event is once committed. */
@@ -49,6 +50,27 @@ export function makeResultsMetrics(registry: Registry): ResultsMetrics {
     labelNames: ['reason'],
     registers,
   })
+  const repetition = new Histogram({
+    name: 'forebay_answer_repetition',
+    help: "Share of a batch answer's runs of four words that stood in it before, of answers of 16 words and more.",
+    labelNames: ['model'],
+    buckets: [0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9],
+    registers,
+  })
+  const perplexity = new Histogram({
+    name: 'forebay_answer_perplexity',
+    help: "Perplexity of batch answers to their model, of those that carry their tokens' log probabilities.",
+    labelNames: ['model'],
+    buckets: [1.1, 1.5, 2, 3, 5, 10, 20, 50, 100, 1_000],
+    registers,
+  })
+  const over = new Counter({
+    name: 'forebay_answers_over_threshold_total',
+    help: 'Batch answers beyond the threshold of a measure: repetition, perplexity.',
+    labelNames: ['measure', 'model'],
+    registers,
+  })
+  const measures = { repetition, perplexity }
   const rejected = new Counter({
     name: 'forebay_result_events_rejected_total',
     help: 'Result events that could not be committed and were dead-lettered.',
@@ -88,11 +110,16 @@ export function makeResultsMetrics(registry: Registry): ResultsMetrics {
     registers,
   })
   return {
-    committed: (summary, events) => {
+    committed: (summary, events, quality) => {
       perTransaction.observe(events)
       for (const reason of summary.wasted) wasted.inc({ reason })
-      for (const { arrival, charge } of summary.committed) {
+      for (const one of summary.committed) {
+        const { arrival, charge } = one
         const { lane, model, usage } = arrival
+        for (const { measure, value } of measuresOf(one)) {
+          measures[measure].observe({ model }, value)
+          if (value > quality[measure]) over.inc({ measure, model })
+        }
         requests.inc({ outcome: arrival.outcome, lane, model })
         tokens.inc({ type: 'prompt', lane, model }, usage.promptTokens)
         tokens.inc({ type: 'cached', lane, model }, usage.cachedTokens ?? 0)

@@ -6,6 +6,7 @@ import type { Database } from '@forebay/store'
 import { commitApart } from './commit-apart.ts'
 import type { ResultsMetrics } from './metrics.ts'
 import type { CostPerGpuHour } from './write-ledger.ts'
+import type { QualityThresholds } from './write-quality.ts'
 
 const eventsMax = 32
 const resultsMax = 2_000
@@ -22,6 +23,7 @@ export interface PoolConsumerOptions {
   /** Makes the audit log ready to be written to. */
   prepare: () => Promise<void>
   costPerGpuHour: CostPerGpuHour
+  quality: QualityThresholds
 }
 
 /**
@@ -79,16 +81,16 @@ export class PoolConsumer implements Running {
   }
 
   async #finish(group: readonly LeasedJob<ResultEvent>[]): Promise<void> {
-    const { clock, costPerGpuHour, db, metrics } = this.#options
+    const { clock, costPerGpuHour, db, metrics, quality } = this.#options
     const startedMs = clock.now()
     const outcome = await this.#insist('result events could not be committed', async () => {
       if (!this.#prepared) await this.#options.prepare()
       this.#prepared = true
-      return commitApart({ db, clock, costPerGpuHour, events: group.map((leased) => leased.job) })
+      return commitApart({ db, clock, costPerGpuHour, quality, events: group.map((leased) => leased.job) })
     })
     if (outcome === undefined) return
     metrics.groupSeconds((clock.now() - startedMs) / 1000)
-    for (const { summary, events } of outcome.transactions) metrics.committed(summary, events)
+    for (const { summary, events } of outcome.transactions) metrics.committed(summary, events, quality)
     const reasons = new Map(outcome.rejected.map(({ event, reason }) => [event, reason]))
     await Promise.all(group.map((leased) => this.#settle(leased, reasons.get(leased.job))))
   }

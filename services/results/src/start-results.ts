@@ -19,7 +19,10 @@ const poolsEveryMs = 3_000
  * It also keeps the audit log's chains, and removes from it what its tenants no longer keep.
  */
 export async function startResults(options: {
-  config: Pick<Config, 'auditKey' | 'dataDir' | 'queueLeaseMs' | 'retentionAuditDays'>
+  config: Pick<
+    Config,
+    'auditKey' | 'dataDir' | 'queueLeaseMs' | 'retentionAuditDays' | 'qualityRepetitionMax' | 'qualityPerplexityMax'
+  >
   clock: Clock
   logger: Logger
   registry: Registry
@@ -29,6 +32,7 @@ export async function startResults(options: {
   const { clock, config, db, logger, pools } = options
   const metrics = makeResultsMetrics(options.registry)
   const consumers = new Map<string, PoolConsumer>()
+  const quality = { repetition: config.qualityRepetitionMax, perplexity: config.qualityPerplexityMax }
   const costPerGpuHour = (pool: string) => pools.spec(pool)?.costPerGpuHour
 
   const key = await openSigningKey({ config, logger })
@@ -43,7 +47,17 @@ export async function startResults(options: {
         const driver = (await pools.queues(pool)).queue(queueName(pool, 'results'))
         if (stopping.signal.aborted) return
         const leaseMs = config.queueLeaseMs
-        const consumer = new PoolConsumer({ driver, db, clock, logger, metrics, leaseMs, costPerGpuHour, prepare })
+        const consumer = new PoolConsumer({
+          driver,
+          db,
+          clock,
+          logger,
+          metrics,
+          leaseMs,
+          costPerGpuHour,
+          quality,
+          prepare,
+        })
         consumers.set(pool, consumer)
         consumer.start()
         logger.info({ pool }, 'consuming results')

@@ -311,6 +311,16 @@ export const settings = {
     whole(0, 2 ** 36).default(268_435_456),
     'most that a gateway keeps of vectors and their answers where Postgres has no pgvector, in bytes',
   ),
+  qualityRepetitionMax: setting(
+    'FOREBAY_QUALITY_REPETITION_MAX',
+    share.default(0.5),
+    'share of its runs of four words that an answer of a batch may repeat before it counts as repetitive',
+  ),
+  qualityPerplexityMax: setting(
+    'FOREBAY_QUALITY_PERPLEXITY_MAX',
+    whole(1, 1_000_000).default(100),
+    'perplexity to its own model beyond which an answer of a batch counts as odd',
+  ),
   scaleEveryMs: setting(
     'FOREBAY_SCALE_EVERY_MS',
     whole(100, 300_000).default(15_000),

@@ -8,6 +8,7 @@ export {
 } from './checks.ts'
 export { type InferenceEndpoint, inferenceEndpointSchema, inferenceEndpoints, promptParameter } from './endpoints.ts'
 export {
+  type AnswerQuality,
   type AnswerSource,
   answerSourceSchema,
   type BudgetHold,

@@ -92,6 +92,14 @@ const bytesAtSchema = z.object({
 export const answerSourceSchema = z.enum(['engine', 'identical', 'exact_cache', 'semantic_cache'])
 export type AnswerSource = z.infer<typeof answerSourceSchema>
 
+/** What was measured of an answer without a model; null: it could not be. */
+const answerQualitySchema = z.object({
+  /** Share of its runs of four words that stood in it before. */
+  repetition: z.number().min(0).max(1).nullable(),
+  perplexity: z.number().min(1).nullable(),
+})
+export type AnswerQuality = z.infer<typeof answerQualitySchema>
+
 /** How one request ended. */
 export const requestResultSchema = z.object({
   requestId: z.string(),
@@ -126,6 +134,7 @@ export const requestResultSchema = z.object({
   /** How long it waited in the worker for the batcher to let it in. */
   batcherMs: z.number().int().nonnegative().default(0),
   finishedAtMs: z.number(),
+  quality: answerQualitySchema.optional(),
   source: answerSourceSchema.default('engine'),
   /** Its share of the engine's time, in milliseconds; null: not measured. */
   gpuMs: z.number().nonnegative().nullable().default(null),

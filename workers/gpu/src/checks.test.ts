@@ -73,6 +73,15 @@ it('ends a line that never fits as failed, with what failed and the last answer 
   })
 })
 
+it('tells with each answer how much it repeats itself, and once for the lines that share it', async () => {
+  const { bench } = await start((_, res) => res.end(completion('round and round it goes '.repeat(40))))
+  await bench.release([line('a', 'same'), line('b', 'same')], {}, (i) => (i === 0 ? 0 : flagSameAsPrevious))
+  const [one, other] = await done(bench, 2)
+  expect(one?.quality?.repetition).toBeGreaterThan(0.9)
+  expect(one?.quality?.perplexity).toBeNull()
+  expect(other?.quality).toBeUndefined()
+})
+
 it('keeps the answer that it has when the engine will not run the line again', async () => {
   const { bench } = await start((_, res, count) => {
     if (count === 1) res.end(completion('bad'))

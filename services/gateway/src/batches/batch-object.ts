@@ -9,6 +9,7 @@ import {
 import type { Row } from '@forebay/store'
 import { z } from 'zod'
 import { seconds } from '../http/list-page.ts'
+import { type BatchQuality, batchQualitySchema, unmeasured } from './batch-quality.ts'
 
 /** A row of `batches`. */
 export interface BatchRow extends Row {
@@ -132,13 +133,14 @@ export const batchSchema = z
         currency: z.string(),
         identical: z.number().int().describe('Requests that got the answer of an identical one'),
         prefix: prefixSchema,
+        quality: batchQualitySchema,
       })
       .describe('Not part of the OpenAI API'),
   })
   .meta({ id: 'Batch' })
 
 /** A batch as the API shows it: absent values are null, never ''. */
-export function batchObject(row: BatchRow): z.infer<typeof batchSchema> {
+export function batchObject(row: BatchRow, quality: BatchQuality = unmeasured): z.infer<typeof batchSchema> {
   return {
     id: row.id,
     object: 'batch',
@@ -187,6 +189,7 @@ export function batchObject(row: BatchRow): z.infer<typeof batchSchema> {
         file_order_share: rounded(row.file_order_cached_share),
         unknown: row.untold,
       },
+      quality,
     },
   }
 }

@@ -97,7 +97,10 @@ export async function runResults(db: Database, replicas = 1) {
   const registry = makeRegistry()
   const start = (metrics = makeRegistry()) =>
     startResults({
-      config: { queueLeaseMs: 30_000, auditKey: undefined, dataDir: tempDir(), retentionAuditDays: undefined },
+      config: {
+        ...{ queueLeaseMs: 30_000, auditKey: undefined, dataDir: tempDir(), retentionAuditDays: undefined },
+        ...{ qualityRepetitionMax: 0.5, qualityPerplexityMax: 100 },
+      },
       clock: systemClock,
       logger: silentLogger,
       registry: metrics,

@@ -66,8 +66,8 @@ export class LineFamily {
 }
 
 function sameAnswer({ body, error, finished }: LineEnd, { customId, entry, receivedAtMs }: Follower): FinishedRequest {
-  // What the one that ran used up in vain is told once.
-  const { discarded: _, ...result } = finished.result
+  // What is to be counted once is told of the one that ran.
+  const { discarded: _, quality: __, ...result } = finished.result
   const { batchId, finishedAtMs, requestBytes, statusCode } = result
   const requestId = batchRequestId(batchId ?? '', entry.line)
   return {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Suspicion } from '@forebay/batcher'
 import { batchRequestId, type ChunkJob } from '@forebay/contracts'
 import { findMembers, type PlanEntry, withModel } from '@forebay/plan'
+import { measureAnswer } from '@forebay/quality'
 import { countEnd } from '../count-end.ts'
 import type { Task } from '../dispatcher.ts'
 import { type Answer, errorAnswer, lastAnswer } from '../engine/outcome.ts'
@@ -62,6 +63,7 @@ export function makeLineTask(options: {
       firstTokenMs: null,
     })
     tools.throughput.add(answer.usage)
+    const quality = answered ? measureAnswer(answer.parsed) : undefined
     const finished: FinishedRequest = {
       line: outputLine({ id: requestId, customId, status: answer.status, body: answer.body, error }),
       result: {
@@ -86,6 +88,7 @@ export function makeLineTask(options: {
         firstTokenMs: null,
         durationMs: Math.max(0, Math.round(nowMs - (startedMs ?? nowMs))),
         finishedAtMs: nowMs,
+        ...(quality ? { quality } : {}),
         batcherMs: Math.max(0, Math.round((admittedMs ?? nowMs) - options.receivedAtMs)),
         source: 'engine',
         gpuMs: tools.meter.settle(options.taskId, answered ? answer.usage : null, nowMs) / 1000,

@@ -2,6 +2,7 @@ import { ForebayError } from '@forebay/kernel'
 import { z } from 'zod'
 import { callerOf } from '../../auth/require-caller.ts'
 import { type BatchRow, batchObject, batchSchema } from '../../batches/batch-object.ts'
+import { readQuality } from '../../batches/batch-quality.ts'
 import { findBatch } from '../../batches/find-batch.ts'
 import type { Route } from '../../gateway-deps.ts'
 
@@ -31,7 +32,7 @@ export const cancelBatch: Route = (app, { db }) => {
         await tx.query("SELECT pg_notify('forebay_batches', $1)", [batch.id])
         return moved ?? batch
       })
-      return batchObject(row)
+      return batchObject(row, (await readQuality(db, [row.id])).get(row.id))
     },
   })
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { callerOf } from '../../auth/require-caller.ts'
 import { batchObject, batchSchema } from '../../batches/batch-object.ts'
+import { readQuality } from '../../batches/batch-quality.ts'
 import { findBatch } from '../../batches/find-batch.ts'
 import type { Route } from '../../gateway-deps.ts'
 
@@ -15,7 +16,9 @@ export const getBatch: Route = (app, { db }) => {
       params: z.object({ id: z.string() }),
       response: { 200: batchSchema },
     },
-    handler: async (request) =>
-      batchObject(await findBatch(db, { tenantId: callerOf(request).tenantId, id: request.params.id })),
+    handler: async (request) => {
+      const row = await findBatch(db, { tenantId: callerOf(request).tenantId, id: request.params.id })
+      return batchObject(row, (await readQuality(db, [row.id])).get(row.id))
+    },
   })
 }

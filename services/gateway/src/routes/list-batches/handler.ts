@@ -1,5 +1,6 @@
 import { callerOf } from '../../auth/require-caller.ts'
 import { type BatchRow, batchObject, batchSchema } from '../../batches/batch-object.ts'
+import { readQuality } from '../../batches/batch-quality.ts'
 import type { Route } from '../../gateway-deps.ts'
 import { listOf, listQuery, selectPage, toList } from '../../http/list-page.ts'
 
@@ -14,7 +15,11 @@ export const listBatches: Route = (app, { db }) => {
     handler: async (request) => {
       const { tenantId } = callerOf(request)
       const rows = await selectPage<BatchRow>(db, { ...request.query, from: 'batches', tenantId })
-      return toList(rows, request.query.limit, batchObject)
+      const quality = await readQuality(
+        db,
+        rows.map(({ id }) => id),
+      )
+      return toList(rows, request.query.limit, (row) => batchObject(row, quality.get(row.id)))
     },
   })
 }
