@@ -114,7 +114,7 @@ describe('import rules', () => {
       .filter((name) => existsSync(join(root, 'shared/queue', name, 'src/driver.ts')))
       .map((name) => `shared/queue/${name}`)
     expect(drivers.length).toBeGreaterThan(4)
-    const allowed = (i: Import) => [i.from, 'shared/queue/port', 'shared/kernel'].includes(i.to)
+    const allowed = (i: Import) => [i.from, 'shared/queue/port', 'shared/redis', 'shared/kernel'].includes(i.to)
     expect(offenders((i) => drivers.includes(i.from) && packagesOf(i.to) && !allowed(i))).toEqual([])
   })
 
@@ -123,7 +123,9 @@ describe('import rules', () => {
   })
 
   it('let only the entry points choose a queue driver', () => {
-    const drivers = ['memory', 'bullmq', 'sqs', 'pubsub', 'servicebus'].map((name) => `shared/queue/${name}`)
+    const drivers = ['memory', 'bullmq', 'redis-streams', 'sqs', 'pubsub', 'servicebus'].map(
+      (name) => `shared/queue/${name}`,
+    )
     expect(offenders((i) => drivers.includes(i.to) && i.from !== i.to && i.from !== 'shared/queue/select')).toEqual([])
     expect(
       offenders(

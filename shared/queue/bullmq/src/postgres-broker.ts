@@ -1,7 +1,7 @@
 import { type Clock, describeError, ForebayError, type Logger } from '@forebay/kernel'
+import { displayUrl } from '@forebay/redis'
 import { PostgresQueueBackend } from 'bullmq'
 import { type Broker, backendOptions } from './broker.ts'
-import { displayUrl } from './display-url.ts'
 import { ListeningConnection } from './listening-connection.ts'
 
 const schemaDefault = 'forebay_queue'

@@ -1,6 +1,6 @@
 import { type Clock, ForebayError, type Logger } from '@forebay/kernel'
 import { checkQueueName, type QueueProvider } from '@forebay/queue-port'
-import { displayUrl } from './display-url.ts'
+import { displayUrl } from '@forebay/redis'
 import { BullmqQueue } from './driver.ts'
 import { openPostgresBroker } from './postgres-broker.ts'
 import { openRedisBroker } from './redis-broker.ts'

@@ -1,42 +1,21 @@
-import { describeError, ForebayError, type Logger } from '@forebay/kernel'
+import { describeError, type Logger } from '@forebay/kernel'
+import { openRedis } from '@forebay/redis'
 import { type IQueueBackend, QueueKeys, RedisConnection, RedisQueueBackend } from 'bullmq'
-import { Redis } from 'ioredis'
 import { type Broker, backendOptions } from './broker.ts'
-import { displayUrl } from './display-url.ts'
 
 const prefix = 'forebay'
-const connectTimeoutMs = 5_000
-const commandTimeoutMs = 10_000
 
 /**
- * Redis, 5 or newer, by a `redis://` or `rediss://` URL (its path is the database number). One connection for
- * commands, shared by all queues, which fails at once while Redis is away, so that senders learn it; and one blocking
- * connection per received queue, which waits for Redis to return.
+ * Redis by a `redis://` or `rediss://` URL: one connection for commands, shared by all queues, and one blocking
+ * connection per received queue, which waits for Redis to return while it is away. Rejects as `openRedis` does.
  */
 export async function openRedisBroker(options: { url: string; logger: Logger }): Promise<Broker> {
-  const { url, logger } = options
-  const redis = new Redis(url, {
-    lazyConnect: true,
-    connectTimeout: connectTimeoutMs,
-    commandTimeout: commandTimeoutMs,
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 1,
-    retryStrategy: (times) => Math.min(100 * times, 2_000),
-  })
+  const { logger } = options
+  const redis = await openRedis(options)
   const logError = (err: unknown) => logger.warn({ error: describeError(err) }, 'redis connection error')
-  redis.on('error', logError)
-  try {
-    // Rejects when the first attempt fails: a wrong URL should be told at once, not retried for ever.
-    await redis.connect()
-    checkServer(await redis.info(), { url, logger })
-  } catch (err) {
-    redis.disconnect()
-    if (err instanceof ForebayError) throw err
-    throw unreachable(url, err)
-  }
 
   const keys = new QueueKeys(prefix)
-  // The version was checked above; BullMQ's own check warns on the console.
+  // The version was checked when it was opened; BullMQ's own check warns on the console.
   const share = () => {
     const connection = new RedisConnection(redis, { shared: true, blocking: false, skipVersionCheck: true })
     connection.on('error', logError)
@@ -83,31 +62,5 @@ export async function openRedisBroker(options: { url: string; logger: Logger }):
       await shared.close()
       redis.disconnect()
     },
-  }
-}
-
-function unreachable(url: string, cause: unknown): ForebayError {
-  return new ForebayError(
-    'unavailable',
-    `Redis at ${displayUrl(url)} cannot be reached: start it, or set the queue URL to one that runs.`,
-    { cause },
-  )
-}
-
-function checkServer(info: string, options: { url: string; logger: Logger }): void {
-  const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1]
-  const version = field('redis_version') ?? ''
-  if (Number.parseInt(version, 10) < 5) {
-    throw new ForebayError(
-      'config_invalid',
-      `Redis at ${displayUrl(options.url)} is version ${version}: upgrade it to 5 or newer (6.2 or newer is better).`,
-    )
-  }
-  const policy = field('maxmemory_policy')
-  if (policy !== undefined && policy !== 'noeviction') {
-    options.logger.warn(
-      { policy },
-      'redis may evict queued jobs when its memory is full: set maxmemory-policy to noeviction',
-    )
   }
 }

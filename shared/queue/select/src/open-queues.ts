@@ -12,11 +12,27 @@ interface OpenOptions {
 
 const openBullmq = async (options: OpenOptions) => (await import('@forebay/queue-bullmq')).makeBullmqProvider(options)
 
+/** Lanes on which a client waits are streams; all others are BullMQ's. */
+async function openOnRedis(options: OpenOptions): Promise<QueueProvider> {
+  const bullmq = await openBullmq(options)
+  const { makeRedisStreamsProvider } = await import('@forebay/queue-redis-streams')
+  const streams = await makeRedisStreamsProvider(options).catch(async (err: unknown) => {
+    await bullmq.close()
+    throw err
+  })
+  return {
+    queue: (name) => (name.endsWith('.realtime') ? streams : bullmq).queue(name),
+    async close() {
+      await Promise.all([bullmq.close(), streams.close()])
+    },
+  }
+}
+
 /** The SDKs are loaded when asked for: a process needs one of them at most. */
 const openers: Readonly<Record<string, (options: OpenOptions) => Promise<QueueProvider>>> = {
   'memory:': async ({ clock }) => makeMemoryProvider({ clock }),
-  'redis:': openBullmq,
-  'rediss:': openBullmq,
+  'redis:': openOnRedis,
+  'rediss:': openOnRedis,
   'postgres:': openBullmq,
   'postgresql:': openBullmq,
   'sqs:': async (options) => (await import('@forebay/queue-sqs')).makeSqsProvider(options),

@@ -1,0 +1,1 @@
+export { makeRedisStreamsProvider } from './provider.ts'
