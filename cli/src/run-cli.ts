@@ -8,6 +8,7 @@ import { addBenchCommand } from './commands/bench.ts'
 import { addBudgetsCommands } from './commands/budgets.ts'
 import { addCacheCommands } from './commands/cache.ts'
 import { addDocsCommands } from './commands/docs.ts'
+import { addEraseCommands } from './commands/erase.ts'
 import { addFilesCommands } from './commands/files.ts'
 import { addKeysCommands } from './commands/keys.ts'
 import { addLedgerCommands } from './commands/ledger.ts'
@@ -92,6 +93,7 @@ function makeProgram(cli: Cli): Command {
   addCacheCommands(program, cli)
   addAuditCommands(program, cli)
   addRetentionCommands(program, cli)
+  addEraseCommands(program, cli)
   addSimulateCommand(program, cli)
   addPlanCommand(program, cli)
   addBenchCommand(program, cli)

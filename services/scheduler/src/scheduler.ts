@@ -7,6 +7,7 @@ import type { ReplyBus } from '@forebay/reply-bus'
 import type { Database, Row } from '@forebay/store'
 import { type ClaimedWork, type ClaimKind, workOnClaim } from './claim.ts'
 import { BatchCloser } from './close-batches.ts'
+import { runErasures, sweepErased } from './erase/erasures.ts'
 import { finaliseClaimed } from './finalise/finalise-claimed.ts'
 import { makeSchedulerMetrics, type SchedulerMetrics } from './metrics.ts'
 import { ModelBook } from './models.ts'
@@ -50,7 +51,7 @@ const smallFileBytes = 8 * 1024 * 1024
 
 /**
  * Starts a scheduler: plans batches, releases their chunks, finds the lost, closes and finalises batches, sweeps what
- * expired. Any number may run on one database. Outages are retried with back-off. `stop` returns when nothing of it
+ * expired, erases. Any number may run on one database. Outages are retried with back-off. `stop` returns when nothing of it
  * runs; batches it was planning or finalising are free for others at once.
  */
 export async function startScheduler(options: SchedulerOptions): Promise<Running> {
@@ -108,6 +109,8 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     loop('metrics', () => observe(db, metrics).then(() => false), 5 * pollMs),
     loop('sweep', () => sweep({ db, blobs, pools, logger, clock, config }), sweepMs),
     loop('bodies', () => sweepBodies({ blobs, pools, logger, nowMs: clock.now() }).then(() => false), sweepBodiesMs),
+    loop('erasures', (signal) => runErasures({ db, blobs, pools, clock, logger }, signal)),
+    loop('erased', () => sweepErased({ db, blobs, pools, clock, logger }), sweepMs),
     loop('stores', () => pools.probeStores().then(() => false), 5 * pollMs),
     loop('holds', async () => (await sweepHolds(db)) === 1_000, 5 * pollMs),
     loop('take-back', () => takeBack.run()),

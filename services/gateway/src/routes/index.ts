@@ -15,9 +15,11 @@ import { deleteFile } from './delete-file/handler.ts'
 import { deleteKey } from './delete-key/handler.ts'
 import { deleteWebhook } from './delete-webhook/handler.ts'
 import { drainPool, undrainPool } from './drain-pool/handler.ts'
+import { eraseContent } from './erase-content/handler.ts'
 import { exportUsage } from './export-usage/handler.ts'
 import { flushCache } from './flush-cache/handler.ts'
 import { getBatch } from './get-batch/handler.ts'
+import { getErasure } from './get-erasure/handler.ts'
 import { getFile } from './get-file/handler.ts'
 import { getFileContent } from './get-file-content/handler.ts'
 import { getModel } from './get-model/handler.ts'
@@ -29,6 +31,7 @@ import { listBatchRequests } from './list-batch-requests/handler.ts'
 import { listBatches } from './list-batches/handler.ts'
 import { listBudgets } from './list-budgets/handler.ts'
 import { listCheckpoints } from './list-checkpoints/handler.ts'
+import { listErasures } from './list-erasures/handler.ts'
 import { listFiles } from './list-files/handler.ts'
 import { listKeys } from './list-keys/handler.ts'
 import { listLedger } from './list-ledger/handler.ts'
@@ -97,6 +100,9 @@ export const adminRoutes: readonly Route[] = [
   updateTenantCache,
   getRetention,
   setRetention,
+  eraseContent,
+  getErasure,
+  listErasures,
   listAudit,
   verifyAudit,
   listCheckpoints,

@@ -36,7 +36,7 @@ export const uploadFile: Route = (app, deps) => {
     // The body is read by the handler, as a stream.
     validatorCompiler: () => (data: unknown) => ({ value: data }),
     handler: async (request) => {
-      const { tenantId } = callerOf(request)
+      const { keyId, tenantId } = callerOf(request)
       if (!request.headers['content-type']?.toLowerCase().startsWith('multipart/form-data')) {
         throw new ForebayError('unsupported_media_type', "Send the file as 'multipart/form-data'.")
       }
@@ -72,9 +72,9 @@ export const uploadFile: Route = (app, deps) => {
         const { filename, stored: bytes } = upload.file
         checkFile({ filename, purpose, looksLikeJsonl: bytes > 0 && firstLine.opensAnObject() })
         const [row] = await db.query<FileRow>(
-          `INSERT INTO files (id, tenant_id, filename, purpose, bytes, sha256, blob_key, expires_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, now() + $8 * interval '1 second') RETURNING *`,
-          [id, tenantId, filename, purpose, bytes, hash.digest(), key, expiresAfterSeconds],
+          `INSERT INTO files (id, tenant_id, filename, purpose, bytes, sha256, blob_key, expires_at, api_key_id)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, now() + $8 * interval '1 second', $9) RETURNING *`,
+          [id, tenantId, filename, purpose, bytes, hash.digest(), key, expiresAfterSeconds, keyId],
         )
         if (!row) throw new Error('the file row was not inserted')
         metrics.uploadedBytes.inc(bytes)
