@@ -6,6 +6,7 @@ import { floorOf, seatsLeftToOthers } from './lane-shares.ts'
 import { makeLatencyRule, type StepOutlook } from './latency-rule.ts'
 import { makeLearnedLengths } from './learned-lengths.ts'
 import { makeLiveLoad } from './live-load.ts'
+import { makeLiveWaits } from './live-waits.ts'
 import { makePrefillPace } from './prefill-pace.ts'
 import type { BatcherRequest, EngineSample, PerLane, Suspicion } from './request.ts'
 import { lowOf, makeRunningRequests, type RunningRequest, sumOf } from './running-requests.ts'
@@ -26,6 +27,8 @@ const lookFewMax = 32
 const prefillMixTokens = 8_192
 // A lane below its floor gets a request in so often, whatever the latency.
 const floorEveryMs = 500
+// Live requests that wait for a seat are looked at so often, whatever else happens.
+const lookAgainMs = 250
 
 /**
  * A batcher for one engine. Batch work gets everything while no live request is about; beside them it gets what leaves
@@ -38,6 +41,7 @@ export function makeBatcher(options: BatcherOptions): Batcher {
   const windows = makeStepWindows()
   const pace = makePrefillPace()
   const live = makeLiveLoad()
+  const waits = makeLiveWaits()
   const rule = makeLatencyRule({ objective: options.objective ?? {}, cost, pace })
   const seats = makeEngineSeats(options.seats)
   const lines: Record<Lane, WaitingLine> = {
@@ -227,6 +231,12 @@ export function makeBatcher(options: BatcherOptions): Batcher {
     }
   }
 
+  /** Seats that live requests may have; in full memory, no more than they hold. */
+  function liveSeats(): number {
+    if (lowOf(count) === 0 && sumOf(count) < seats.liveCeiling) return count.realtime
+    return seats.liveCeiling - seatsLeftToOthers('realtime', seats.ceiling, count, waiting())
+  }
+
   /** Live requests that wait: here for a seat or memory, or at the engine for longer than the objective allows. */
   function liveInNeed(nowMs: number): number {
     const objectiveMs = options.objective?.ttftP99Ms
@@ -294,6 +304,7 @@ export function makeBatcher(options: BatcherOptions): Batcher {
       if (entry.suspicion > 0) suspects.ended(entry.suspicion)
       if (entry.request.lane === 'realtime') noteLive(nowMs)
       if (!usage) return
+      if (entry.request.lane === 'realtime') waits.ended(nowMs - entry.startedMs)
       seats.succeeded({
         msPerToken: (nowMs - entry.startedMs) / Math.max(1, usage.completionTokens),
         inFlight: sumOf(count) + 1,
@@ -306,6 +317,8 @@ export function makeBatcher(options: BatcherOptions): Batcher {
     },
     refused: (nowMs, retryAfterMs) => seats.refused(nowMs, retryAfterMs),
     suspectEnded: (survived) => suspects.verdict(survived),
+    hopeless: (nowMs) =>
+      lines.realtime.size === 0 ? [] : waits.hopeless({ nowMs, line: lines.realtime, seats: liveSeats() }),
     victims(nowMs) {
       enterDue(nowMs)
       // What waits inside the engine for a seat makes live requests wait behind it; it has not begun, so little is lost.
@@ -344,6 +357,8 @@ export function makeBatcher(options: BatcherOptions): Batcher {
     nextDueMs(nowMs) {
       let next = nextMs
       for (const { dueMs } of delayed.values()) next = Math.min(next ?? dueMs, dueMs)
+      // How long they would wait is reckoned anew.
+      if (lines.realtime.size > 0) next = Math.min(next ?? nowMs + lookAgainMs, nowMs + lookAgainMs)
       if (lines.standard.size + lines.batch.size > 0) {
         const paceMs = pace.nextDueMs()
         if (paceMs !== undefined) next = Math.min(next ?? paceMs, paceMs)

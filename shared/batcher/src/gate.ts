@@ -1,6 +1,7 @@
 import type { Usage } from '@forebay/contracts'
 import type { SeatBounds } from './engine-seats.ts'
 import type { Estimate } from './learned-lengths.ts'
+import type { Hopeless } from './live-waits.ts'
 import type { BatcherRequest, EngineSample, Objective, PerLane, Suspicion } from './request.ts'
 
 /** How a request comes to the batcher: new, or back after an attempt. */
@@ -40,6 +41,8 @@ export interface Batcher {
   refused(nowMs: number, retryAfterMs: number | undefined): void
   /** Suspects run alone or few at a time: tells that one of them survived, or that the engine died. */
   suspectEnded(survived: boolean): void
+  /** Live requests that wait and surely cannot end by their deadlines: to be removed, and refused. Ask after `admit`. */
+  hopeless(nowMs: number): Hopeless[]
   /** Requests in flight to be aborted and added again, youngest first, so that waiting live ones can start. */
   victims(nowMs: number): string[]
   observe(sample: EngineSample): void

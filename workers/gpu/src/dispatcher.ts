@@ -174,6 +174,13 @@ export class RequestDispatcher {
       if (entry) void this.#run(entry)
       else batcher.finished(request.id, null, nowMs)
     }
+    for (const { id, retryAfterMs } of batcher.hopeless(nowMs)) {
+      const entry = this.#entries.get(id)
+      if (!entry) continue
+      this.#end(entry)
+      entry.task.fail({ ...fullFailure, retryAfterMs })
+      this.#forget(entry)
+    }
     for (const id of batcher.victims(nowMs)) {
       const entry = this.#entries.get(id)
       if (entry?.abort) this.#cut(entry, 'preempted')
@@ -282,6 +289,13 @@ export class RequestDispatcher {
       this.pump()
     })
   }
+}
+
+const fullFailure: Failure = {
+  kind: 'failure',
+  reason: 'full',
+  status: 503,
+  message: 'The model server has no room for the request in time.',
 }
 
 const wedgedFailure: Failure = {

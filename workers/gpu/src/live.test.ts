@@ -14,10 +14,24 @@ async function fake(...args: Parameters<typeof startFakeEngine>) {
   cleanups.push(() => made.stop())
   return made
 }
-async function bench(...args: Parameters<typeof makeBench>): Promise<Bench> {
-  const made = await makeBench(...args)
+async function bench(env?: Record<string, string>): Promise<Bench> {
+  const made = await makeBench(env)
   cleanups.push(() => made.stop())
   return made
+}
+/** A bench whose time is moved by the test; it goes on by itself at the end. */
+async function benchByHand(env?: Record<string, string>) {
+  const clock = new ManualClock()
+  const b = await makeBench(env, { clock })
+  cleanups.push(async () => {
+    let stopped = false
+    const stopping = b.stop().finally(() => {
+      stopped = true
+    })
+    await eventually(() => clock.advance(500).then(() => stopped), { what: 'the bench to stop' })
+    await stopping
+  })
+  return { b, clock }
 }
 const has = (b: Bench, type: ReplyFrame['type']) => b.frames.some((frame) => frame.type === type)
 const textOf = (b: Bench) => b.frames.map((frame) => (frame.type === 'data' ? frame.text : '')).join('')
@@ -80,8 +94,7 @@ it('aborts the engine request on a cancel without waiting for anything, and reco
     res.writeHead(200, { 'content-type': 'text/event-stream' })
     for (let i = 0; i < 3; i++) res.write('data: {"choices":[{"delta":{"content":"x"}}]}\n\n')
   })
-  const clock = new ManualClock()
-  const b = await bench({}, { clock })
+  const { b, clock } = await benchByHand()
   const later = async (done: () => boolean) => {
     await clock.advance(20)
     return done()
@@ -216,6 +229,39 @@ it('starts a realtime request at once although batch work fills the engine', asy
     held.shift()?.()
     await eventually(() => held.length > 0 || b.results.length === 21, { what: 'the rest' })
   }
+})
+
+it('refuses a live request over a full engine once its deadline cannot be kept, and says when to retry', async () => {
+  const answers: (() => void)[] = []
+  const engine = await fake((_, res) => answers.push(() => res.end(completion())))
+  const { b, clock } = await benchByHand({ FOREBAY_ENGINE_IN_FLIGHT: '1' })
+  const later = async (done: () => boolean) => {
+    await clock.advance(20)
+    return done()
+  }
+  await b.worker(engine.url)
+  for (let i = 0; i < 4; i++) {
+    await b.ask({ messages }, { requestId: `req_known_${i}` })
+    await eventually(() => later(() => answers.length === 1), { what: 'the engine call' })
+    await clock.advance(1_000)
+    answers.shift()?.()
+    await eventually(() => later(() => b.results.length === i + 1), { what: 'an answer to learn from' })
+  }
+  b.frames.length = 0
+  const deadlineMs = clock.now() + 2_500
+  for (let i = 0; i < 16; i++) await b.ask({ messages }, { requestId: `req_${i}`, deadlineMs })
+  const refused = () => b.frames.filter((frame) => frame.type === 'error')
+  // The engine has answered none of them: what is refused is refused for what is known already.
+  await eventually(() => later(() => refused().length > 0 && engine.seen.length === 5), { what: 'the refusals' })
+  expect(clock.now()).toBeLessThan(deadlineMs - 1_500)
+  expect(refused()[0]).toMatchObject({ status: 503, code: 'overloaded' })
+  expect(refused()).toContainEqual(expect.objectContaining({ retryAfterMs: 1_000 }))
+  while (b.results.length < 20) {
+    answers.shift()?.()
+    await eventually(() => later(() => answers.length > 0 || b.results.length === 20), { what: 'the rest' })
+  }
+  const outcomes = b.results.slice(4).map(({ outcome }) => outcome)
+  expect(new Set(outcomes)).toEqual(new Set(['succeeded', 'failed']))
 })
 
 it('announces itself, its engine and its models, and that it drains', async () => {

@@ -75,7 +75,7 @@ describe('a call that no worker accepts', () => {
   it('waits till its deadline while workers live, and one that runs too long ends then too', async () => {
     const queued = start()
     queued.call.check(startMs + 60_000, startMs + 60_000)
-    await expect(queued.call.next()).rejects.toMatchObject({ code: 'timeout', status: 408 })
+    await expect(queued.call.next()).rejects.toMatchObject({ code: 'overloaded', status: 503 })
     const running = start()
     running.call.take(running.frame(1, 0, 'accepted'), startMs + 59_000)
     running.call.check(startMs + 60_000, startMs + 60_000)

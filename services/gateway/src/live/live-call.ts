@@ -141,7 +141,9 @@ export class LiveCall {
       this.#actions.cancel(this.#attempt, 'left')
       this.fail(
         this.#state === 'queued'
-          ? new ForebayError('timeout', `No worker was free to start the request within ${waited}. Please retry later.`)
+          ? new ForebayError('overloaded', `No worker was free to start the request within ${waited}. Please retry.`, {
+              retryAfterMs: callLimits.noWorkerMs,
+            })
           : new ForebayError('engine_timeout', `The request did not finish within ${waited} and was stopped.`),
       )
     } else if (this.#state === 'running' && nowMs - this.#heardMs >= callLimits.silentMs) {

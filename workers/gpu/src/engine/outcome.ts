@@ -19,9 +19,10 @@ export interface Answer {
  * Why an attempt failed in a way that another may not.
  * `down`: the engine could not be reached, the request never got there. `lost`: the connection broke under it.
  * `timeout`: no byte for too long. `status`: the engine said so. `denied`: 401 or 403, its key is wrong.
- * `aborted`: the engine stopped in the middle and said 200. `garbled`: an answer that is no JSON.
+ * `aborted`: the engine stopped in the middle and said 200. `garbled`: an answer that is no JSON. `full`: no seat in
+ * time; never sent.
  */
-export type FailureReason = 'down' | 'lost' | 'timeout' | 'status' | 'denied' | 'aborted' | 'garbled'
+export type FailureReason = 'down' | 'lost' | 'timeout' | 'status' | 'denied' | 'aborted' | 'garbled' | 'full'
 
 /** An attempt that may be made again. */
 export interface Failure {

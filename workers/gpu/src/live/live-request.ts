@@ -130,6 +130,10 @@ export class LiveRequest implements Task {
   }
 
   fail(failure: Failure): void {
+    if (failure.reason === 'full') {
+      this.#abort('full', failure.retryAfterMs)
+      return
+    }
     const answer = lastAnswer(failure)
     this.#relay(answer, failure.retryAfterMs)
     this.#end('failed', answer.status, answer.errorCode, answer.usage)
@@ -145,9 +149,9 @@ export class LiveRequest implements Task {
     else this.#abort(reason === 'deadline' && this.#waited ? 'full' : reason)
   }
 
-  #abort(reason: keyof typeof errors): void {
+  #abort(reason: keyof typeof errors, retryAfterMs = 1_000): void {
     const { code, message, status } = errors[reason]
-    this.#reply.send({ type: 'error', status, code, message, ...(status === 503 ? { retryAfterMs: 1_000 } : {}) })
+    this.#reply.send({ type: 'error', status, code, message, ...(status === 503 ? { retryAfterMs } : {}) })
     this.#end('failed', status, code, this.hasBegun ? this.#usageSoFar() : noUsage)
   }
 
