@@ -9,6 +9,8 @@ export interface SchedulerMetrics {
   outstandingTokens: Gauge<'pool' | 'lane'>
   outstandingChunks: Gauge<'pool' | 'lane'>
   tokensPerSecond: Gauge<'pool' | 'lane'>
+  rolloutWeight: Gauge<'model' | 'version'>
+  rolloutMoves: Counter<'model' | 'move'>
   oldestWaitingSeconds: Gauge
   planningSeconds: Histogram
   linesPlanned: Counter
@@ -59,6 +61,18 @@ export function makeSchedulerMetrics(registry: Registry): SchedulerMetrics {
       help: 'Share of its prompt tokens that a prefix cache is expected to find, of each batch planned: in the order of the plan, and of the file',
       labelNames: ['order'],
       buckets: [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1],
+      registers,
+    }),
+    rolloutWeight: new Gauge({
+      name: 'forebay_rollout_weight',
+      help: 'Per cent of the requests that go to a version that is being rolled out',
+      labelNames: ['model', 'version'],
+      registers,
+    }),
+    rolloutMoves: new Counter({
+      name: 'forebay_rollout_moves_total',
+      help: 'Moves that rollouts made by themselves: step, promote, roll_back',
+      labelNames: ['model', 'move'],
       registers,
     }),
     finaliseSeconds: new Histogram({

@@ -21,6 +21,7 @@ import { LaneWatch } from './release/lane-watch.ts'
 import { PoolSends } from './release/pool-sends.ts'
 import { ReleaseRounds } from './release/round.ts'
 import { makeSendToPool } from './release/send-chunks.ts'
+import { watchRollouts } from './rollouts/watch-rollouts.ts'
 import { sweep } from './sweep.ts'
 import { sweepBodies } from './sweep-bodies.ts'
 
@@ -113,6 +114,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     loop('erased', () => sweepErased({ db, blobs, pools, clock, logger }), sweepMs),
     loop('stores', () => pools.probeStores().then(() => false), 5 * pollMs),
     loop('holds', async () => (await sweepHolds(db)) === 1_000, 5 * pollMs),
+    loop('rollouts', () => watchRollouts({ db, pools, clock, logger, metrics }), 5 * pollMs),
     loop('take-back', () => takeBack.run()),
     loop('unstage', () => unstage({ db, pools, logger }), 5 * pollMs),
   ]

@@ -1,5 +1,6 @@
 import { type BlobStore, openBlobs } from '@forebay/blobs'
 import { type Clock, describeError, ForebayError, type Logger } from '@forebay/kernel'
+import type { ModelSpec } from '@forebay/model-registry'
 import type { QueueProvider } from '@forebay/queue-port'
 import { openQueues } from '@forebay/queue-select'
 import type { AliasRule } from '@forebay/router'
@@ -17,6 +18,8 @@ export interface Pools {
   readonly routing: RoutingSpec
   /** The models' aliases. */
   readonly routes: readonly AliasRule[]
+  /** The models that the file describes. */
+  readonly models: readonly ModelSpec[]
   /** Undefined for a pool that is not configured. */
   spec(name: string): PoolSpec | undefined
   /** True when the pool may be used: configured, or any name when there is no file. */
@@ -114,6 +117,7 @@ export function openPools(options: {
     list: () => set.pools,
     routing: set.routing ?? routingUsual,
     routes: set.routes ?? [],
+    models: set.models ?? [],
     spec: (name) => pools.get(name)?.spec,
     knows: (name) => set.file === undefined || pools.has(name),
     queues: async (name) => queues(find(name)),

@@ -12,9 +12,13 @@ export interface PoolSpec {
   readonly region: string | undefined
   /** The only models it may serve; undefined: whatever its workers announce. */
   readonly models: readonly string[] | undefined
+  /** Which version of a model its workers run, by model; a model that is not named: the version without a name. */
+  readonly versions?: Readonly<Record<string, string>> | undefined
   readonly quantization: string | undefined
   readonly costPerGpuHour: number | undefined
   readonly gpus: number | undefined
+  /** Which GPU, by its name in the planner's catalogue. */
+  readonly gpu?: string | undefined
   /** Tags of where data may be; a batch that asks for one goes only to pools that carry it. */
   readonly residency: readonly string[]
   readonly minReplicas: number

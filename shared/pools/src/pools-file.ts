@@ -23,6 +23,10 @@ export const poolSchema = z
       .min(1, 'must name a model, or be left out')
       .optional()
       .describe('The only models it may serve; whatever its workers announce when not given'),
+    versions: z
+      .record(text, text)
+      .optional()
+      .describe('Which version of a model its workers run, by model: what a rollout sends it, and no other version’s'),
     quantization: text.optional().describe('For people: fp8, awq, none'),
     costPerGpuHour: z
       .number()
@@ -35,6 +39,7 @@ export const poolSchema = z
       .min(0, 'must not be negative')
       .optional()
       .describe('GPUs of one replica'),
+    gpu: text.optional().describe('Which GPU, as `forebay plan` names it: a rollout that does not fit is refused'),
     residency: z
       .array(name('a tag'))
       .default([])

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { shareOf } from './share-of.ts'
 
 /** One rule: under which name clients ask, when it holds, and which models answer. */
 export interface AliasRule {
@@ -40,7 +40,10 @@ export function resolveAlias(rules: readonly AliasRule[], request: AliasedReques
   if (!rule) return { model: request.model, why: undefined }
   const targets = Object.entries(rule.to).sort(([a], [b]) => (a < b ? -1 : 1))
   const total = targets.reduce((sum, [, weight]) => sum + weight, 0)
-  const [model, weight] = drawn(targets, share(`${rule.alias}\n${request.splitKey}`) * total) ?? [request.model, total]
+  const [model, weight] = drawn(targets, shareOf(`${rule.alias}\n${request.splitKey}`) * total) ?? [
+    request.model,
+    total,
+  ]
   const split = targets.length > 1 ? `, its share ${weight} of ${total}` : ''
   return { model, why: `${request.model} is ${model} by routes[${index}]${split}.` }
 }
@@ -60,9 +63,4 @@ function holds(when: AliasRule['when'], request: AliasedRequest): boolean {
   if (tenants && !tenants.includes(request.tenantId)) return false
   if (endpoints && !endpoints.includes(request.endpoint)) return false
   return request.estTokens >= minTokens && request.estTokens <= maxTokens
-}
-
-/** A number from 0 up to, not including, 1, the same for the same text. */
-function share(text: string): number {
-  return createHash('sha256').update(text).digest().readUIntBE(0, 6) / 2 ** 48
 }

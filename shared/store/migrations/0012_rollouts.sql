@@ -14,6 +14,7 @@ ALTER TABLE requests ADD COLUMN route_reason text;
 -- measures; each move is one statement that holds for the weight and the state it saw.
 CREATE TABLE rollouts (
   id text PRIMARY KEY,                               -- rollout_…
+  tenant_id text NOT NULL,                           -- of the admin who began it: whose webhooks are told
   model text NOT NULL,
   from_version text,                                 -- null: the pools that name no version of it
   to_version text NOT NULL,

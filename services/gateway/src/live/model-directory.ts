@@ -3,6 +3,7 @@ import { type Clock, describeError, ForebayError, type Logger, type Running } fr
 import { spentToday } from '@forebay/ledger'
 import type { Pools } from '@forebay/pools'
 import type { ReplyBus } from '@forebay/reply-bus'
+import { type ModelVersions, readVersions, versionFor, versionsOf } from '@forebay/rollouts'
 import { chooseRoute, type RouteDecision } from '@forebay/router'
 import type { Database, Row } from '@forebay/store'
 import { LatencyBook } from './latency-book.ts'
@@ -32,6 +33,8 @@ export interface PoolWish {
   model: string
   /** The tag that the pool must carry. */
   residency: string | null
+  /** What a share of a rollout is drawn by: the request's id, so that every attempt gets the same version. */
+  splitKey?: string
   /** Pools that failed it. */
   tried?: ReadonlySet<string>
   /** What requests with the same prefix share. */
@@ -39,8 +42,11 @@ export interface PoolWish {
   stream?: boolean
 }
 
+/** A wish for pools that run one version: null, the one without a name; undefined, any. */
+type VersionWish = PoolWish & { version: string | null | undefined }
+
 /** Where a request goes, and why. */
-export type PoolChoice = Omit<RouteDecision<unknown>, 'pool'> & { pool: string }
+export type PoolChoice = Omit<RouteDecision<unknown>, 'pool'> & { pool: string; version: string | null | undefined }
 
 /** Which pool serves which model: the tables, read every 2 s, and what the workers announce. */
 export class ModelDirectory implements Running {
@@ -54,6 +60,7 @@ export class ModelDirectory implements Running {
   #rows: readonly ModelRow[] = []
   #drainedAt: ReadonlyMap<string, Date> = new Map()
   #spentNano: ReadonlyMap<string, number> = new Map()
+  #rolledOut: ReadonlyMap<string, ModelVersions> = new Map()
   readonly #ownCalls: (pool: string) => number
   /** How long pools take to begin their answers. */
   readonly latencies = new LatencyBook()
@@ -105,12 +112,14 @@ export class ModelDirectory implements Running {
     if (live !== undefined) return live
     await this.#refresh()
     const { model, residency } = wish
+    const [stable] = this.#versionsFor(wish).slice(-1)
     const declared = this.#pools.list().filter((pool) => pool.models?.includes(model))
     const seen = this.#rows.filter((row) => row.model === model).map((row) => row.pool)
+    const versioned = { ...wish, version: stable }
     const allowed = [...new Set([...seen, ...declared.map((pool) => pool.name)])].filter((pool) =>
-      this.#may(pool, wish),
+      this.#may(pool, versioned),
     )
-    const open = this.#choose(allowed, wish)
+    const open = this.#choose(allowed, versioned)
     if (open !== undefined) return open
     if (allowed.length > 0) {
       const reasons = allowed.map((pool) => `${pool} ${this.shut(pool) ?? 'has spent its cap for today'}`).join('; ')
@@ -123,9 +132,44 @@ export class ModelDirectory implements Running {
     throw new ForebayError('model_not_found', text, { param: 'model' })
   }
 
-  /** The router's choice among the pools with a live worker for a request; undefined when none of them can be used. */
+  /**
+   * The router's choice among the pools with a live worker for a request, of the version that a rollout gives it, else of
+   * the one that answers the others; undefined when none of them can be used.
+   */
   livePoolFor(wish: PoolWish): PoolChoice | undefined {
-    return this.#choose(new Set(this.#workersWith(wish.model).map(({ pool }) => pool)), wish)
+    const names = new Set(this.#workersWith(wish.model).map(({ pool }) => pool))
+    for (const version of this.#versionsFor(wish)) {
+      const choice = this.#choose(names, { ...wish, version })
+      if (choice) return choice
+    }
+    return undefined
+  }
+
+  /** Every pool that may run the model, with the version that it is configured to run: null for none named. */
+  versionsInPools(model: string): { pool: string; version: string | null }[] {
+    const names = [...this.#pools.list().map(({ name }) => name), ...this.#rows.map(({ pool }) => pool)]
+    const serves = (name: string) =>
+      this.#pools.spec(name)?.models?.includes(model) ||
+      Object.hasOwn(this.#pools.spec(name)?.versions ?? {}, model) ||
+      this.#rows.some((row) => row.pool === name && row.model === model) ||
+      this.#workersWith(model).some(({ pool }) => pool === name)
+    return [...new Set(names)]
+      .filter((name) => this.#pools.knows(name) && serves(name))
+      .map((pool) => ({ pool, version: this.#pools.spec(pool)?.versions?.[model] ?? null }))
+  }
+
+  /** The versions that a request may get, the one that it should get first. */
+  #versionsFor({ model, splitKey }: PoolWish): (string | null | undefined)[] {
+    const rolledOut = this.#rolledOut.get(model)
+    // Most models have one version, and then nothing is looked up.
+    if (!this.#pools.list().some(({ versions }) => versions && Object.hasOwn(versions, model))) return [undefined]
+    const versions = versionsOf(
+      this.versionsInPools(model).map(({ version }) => version),
+      rolledOut,
+    )
+    if (!versions) return [undefined]
+    const own = splitKey === undefined ? versions.stable : versionFor(versions, splitKey)
+    return own === versions.stable ? [own] : [own, versions.stable]
   }
 
   /** Which version of a model a pool's live workers run; more than one while it is being changed, none when none says so. */
@@ -137,7 +181,8 @@ export class ModelDirectory implements Running {
       for (const { id, contextTokens, version } of worker.models) {
         if (id !== model) continue
         if (typeof version === 'string') said.add(version)
-        seen.add(JSON.stringify([worker.engine, contextTokens, version ?? null]))
+        const named = this.#pools.spec(pool)?.versions?.[model] ?? []
+        seen.add(JSON.stringify([worker.engine, contextTokens, version ?? null].concat(named)))
       }
     }
     return { said: [...said].sort(), seen: [...seen].sort().join('|') }
@@ -183,6 +228,11 @@ export class ModelDirectory implements Running {
     return [...models.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
   }
 
+  /** Reads the tables again, as after a change of one's own. */
+  async reload(): Promise<void> {
+    await this.#read()
+  }
+
   /** When a worker of the pool that takes work was last heard of; long ago when never. */
   lastHeardMs(pool: string): number {
     return this.#poolHeardMs.get(pool) ?? Number.NEGATIVE_INFINITY
@@ -202,13 +252,13 @@ export class ModelDirectory implements Running {
     }
   }
 
-  #choose(names: Iterable<string>, wish: PoolWish): PoolChoice | undefined {
-    const { model, residency, stickyKey, stream = false, tried } = wish
+  #choose(names: Iterable<string>, wish: VersionWish): PoolChoice | undefined {
+    const { model, residency, stickyKey, stream = false, tried, version } = wish
     const { routing } = this.#pools
     const nowMs = this.#clock.now()
     const workers = this.#workersWith(model)
     const pools = [...names]
-      .filter((name) => this.#may(name, { model, residency: null }))
+      .filter((name) => this.#may(name, { model, residency: null, version }))
       .map((name) =>
         liveCandidate(
           {
@@ -228,7 +278,7 @@ export class ModelDirectory implements Running {
       weights: routing.weights,
       spill: 'full',
     })
-    return pool && { ...choice, pool: pool.name }
+    return pool && { ...choice, pool: pool.name, version }
   }
 
   #workersWith(model: string): Announcement[] {
@@ -236,8 +286,9 @@ export class ModelDirectory implements Running {
   }
 
   /** True when the pool may run the request, if not now. */
-  #may(pool: string, { model, residency }: PoolWish): boolean {
+  #may(pool: string, { model, residency, version }: VersionWish): boolean {
     const spec = this.#pools.spec(pool)
+    if (version !== undefined && (spec?.versions?.[model] ?? null) !== version) return false
     if (!this.#pools.knows(pool) || (spec?.models && !spec.models.includes(model))) return false
     return residency === null || (spec?.residency.includes(residency) ?? false)
   }
@@ -278,6 +329,7 @@ export class ModelDirectory implements Running {
         this.#db,
         capped.map(({ name }) => name),
       )
+      this.#rolledOut = await readVersions(this.#db)
       this.#readMs = this.#clock.now()
     } catch (err) {
       // What was known goes on being served; a gateway that knows nothing yet cannot tell.

@@ -55,10 +55,11 @@ async function serveLive(
   })
   const { model, stream } = body
   const residency = readResidency(request.headers, caller)
-  const wish = { model, residency, stream, stickyKey: prefixKey(model, body.fields) }
+  const wish = { model, residency, stream, splitKey: request.id, stickyKey: prefixKey(model, body.fields) }
   const choice = await deps.models.poolFor(wish)
   const { pool } = choice
   deps.metrics.routes.inc({ pool, reason: choice.reason })
+  if (typeof choice.version === 'string') reply.header('x-forebay-model-version', choice.version)
   if (alias !== undefined) reply.header('x-forebay-model', body.model)
   deps.logger.debug({ requestId: request.id, alias, ...choice }, 'live request routed')
   const { tenantId } = caller

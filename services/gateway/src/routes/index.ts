@@ -8,6 +8,7 @@ import { createEmbedding } from './create-embedding/handler.ts'
 import { createKey } from './create-key/handler.ts'
 import { createPrice } from './create-price/handler.ts'
 import { createProject } from './create-project/handler.ts'
+import { createRollout } from './create-rollout/handler.ts'
 import { createTenant } from './create-tenant/handler.ts'
 import { createWebhook } from './create-webhook/handler.ts'
 import { deleteBudget } from './delete-budget/handler.ts'
@@ -39,8 +40,10 @@ import { listModels } from './list-models/handler.ts'
 import { listPools } from './list-pools/handler.ts'
 import { listPrices } from './list-prices/handler.ts'
 import { listProjects } from './list-projects/handler.ts'
+import { listRollouts } from './list-rollouts/handler.ts'
 import { listTenants } from './list-tenants/handler.ts'
 import { listWebhooks } from './list-webhooks/handler.ts'
+import { promoteRollout, rollBackRollout } from './move-rollout/handler.ts'
 import { setBudget } from './set-budget/handler.ts'
 import { setRetention } from './set-retention/handler.ts'
 import { showHealth } from './show-health/handler.ts'
@@ -95,6 +98,10 @@ export const adminRoutes: readonly Route[] = [
   showScaling,
   drainPool,
   undrainPool,
+  createRollout,
+  listRollouts,
+  promoteRollout,
+  rollBackRollout,
   flushCache,
   getTenantCache,
   updateTenantCache,

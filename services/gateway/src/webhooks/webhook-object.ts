@@ -10,6 +10,10 @@ export const webhookEvents = [
   'batch.cancelled',
   'cache.semantic_stopped',
   'budget.soft_reached',
+  'rollout.started',
+  'rollout.stepped',
+  'rollout.promoted',
+  'rollout.rolled_back',
 ] as const
 
 /** A row of `webhook_endpoints`. */

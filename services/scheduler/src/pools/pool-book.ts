@@ -74,6 +74,7 @@ export class PoolBook {
       name,
       residency: spec?.residency ?? [],
       models,
+      versions: spec?.versions,
       live,
       dead: !live && workers.hearsAll,
       shut: this.#drained.includes(name) ? 'is drained' : (trouble?.reason ?? heldBack(name)),

@@ -6,6 +6,8 @@ export interface PoolView {
   residency: readonly string[]
   /** What its workers serve, or are configured to serve. */
   models: ReadonlySet<string>
+  /** Which version of a model they run, by model; null for one that is not named. */
+  versions?: Readonly<Record<string, string>> | undefined
   /** A healthy worker of it was heard of lately. */
   live: boolean
   /** No worker of it runs, as far as one can tell: what nobody there holds may go elsewhere. */
@@ -42,14 +44,22 @@ export interface Route {
  * pools last. A batch never leaves its residency.
  */
 export function routeBatch(
-  batch: { model: string | null; residency: string | null },
+  batch: {
+    model: string | null
+    residency: string | null
+    /** Only where this version runs: null, where none is named; undefined, anywhere. */
+    version?: string | null | undefined
+  },
   pools: readonly PoolView[],
 ): Route {
-  const { residency } = batch
+  const { residency, version } = batch
   const model = batch.model ?? ''
-  const serving = pools.filter((pool) => pool.models.has(model))
+  const serving = pools.filter(
+    (pool) => pool.models.has(model) && (version === undefined || (pool.versions?.[model] ?? null) === version),
+  )
   const allowed = residency === null ? serving : serving.filter((pool) => pool.residency.includes(residency))
-  const what = residency === null ? '' : ` with the residency tag '${residency}'`
+  const runs = version === undefined || version === null ? '' : ` with its version '${version}'`
+  const what = `${residency === null ? '' : ` with the residency tag '${residency}'`}${runs}`
   if (allowed.length === 0) {
     return nowhere(`A pool${what} that serves the model '${model}': there is none.`)
   }

@@ -1,4 +1,5 @@
 import type { Logger } from '@forebay/kernel'
+import { readVersions } from '@forebay/rollouts'
 import type { Weights } from '@forebay/router'
 import type { Database, Queryable } from '@forebay/store'
 import { type BatchRow, databaseNowMs, openBatches } from '../batch-row.ts'
@@ -61,7 +62,7 @@ export class ReleaseRounds {
     const views = await pools.read(tx)
     const batches = new Map((await openBatches(tx)).map((batch) => [batch.id, batch]))
     const running = [...batches.values()].filter((batch) => isRunning(batch, nowMs))
-    const targets = makeTargets(running, views)
+    const targets = makeTargets(running, views, await readVersions(tx))
     const chunks = await outChunks(tx)
     watch.observe(nowMs, batches, chunks)
     const byName = new Map(views.map((view) => [view.name, view]))

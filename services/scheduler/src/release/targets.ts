@@ -1,3 +1,4 @@
+import { type ModelVersions, versionFor, versionsOf } from '@forebay/rollouts'
 import type { BatchRow } from '../batch-row.ts'
 import { type PoolView, type Route, routeBatch } from '../pools/route-batch.ts'
 
@@ -28,20 +29,53 @@ export interface ChunkOfTarget {
   readonly model: string | null
 }
 
-/** Routes what is left of each batch: the chunks of one model go together. */
-export function makeTargets(running: readonly BatchRow[], pools: readonly PoolView[]): Targets {
-  const all = running.flatMap((batch) =>
-    (batch.models ?? [null]).map((stored): Target => {
-      const { residency } = batch
-      const route = routeBatch({ model: stored ?? batch.model, residency }, pools)
-      return { key: keyOf({ batchId: batch.id, model: stored }), batch, stored, route }
-    }),
-  )
-  const byKey = new Map(all.map((target) => [target.key, target]))
+/** The chunks of one batch and model: where they may go, and those of them that a new version gets. */
+interface Part {
+  stable: Target
+  canary: { target: Target; versions: ModelVersions } | undefined
+}
+
+/**
+ * Routes what is left of each batch: the chunks of one model go together, but for those that a rollout gives the new
+ * version, by the chunk's own name. While no pool with a worker can run that, they go where the others go.
+ */
+export function makeTargets(
+  running: readonly BatchRow[],
+  pools: readonly PoolView[],
+  rolledOut: ReadonlyMap<string, ModelVersions> = new Map(),
+): Targets {
+  const parts = new Map<string, Part>()
+  for (const batch of running) {
+    for (const stored of batch.models ?? [null]) {
+      const model = stored ?? batch.model
+      const inPools = pools
+        .filter((pool) => pool.models.has(model ?? ''))
+        .map((pool) => pool.versions?.[model ?? ''] ?? null)
+      const versions = versionsOf(inPools, rolledOut.get(model ?? ''))
+      const key = partOf({ batchId: batch.id, model: stored })
+      const target = (version: string | null | undefined, keyed: string): Target => {
+        const route = routeBatch({ model, residency: batch.residency, version }, pools)
+        return { key: keyed, batch, stored, route }
+      }
+      const canary = versions?.canary && target(versions.canary.version, `${key}\nnew`)
+      const usable = versions && canary && canary.route.pools.length > 0 && canary.route.waitingFor === null
+      parts.set(key, {
+        stable: target(versions?.stable, key),
+        canary: usable ? { target: canary, versions } : undefined,
+      })
+    }
+  }
+  const all = [...parts.values()].flatMap(({ canary, stable }) => (canary ? [stable, canary.target] : [stable]))
+  const targetOf = (chunk: ChunkOfTarget): Target | undefined => {
+    const part = parts.get(partOf(chunk))
+    if (!part?.canary) return part?.stable
+    const { target, versions } = part.canary
+    return versionFor(versions, `${chunk.batchId}.${chunk.index}`) === versions.canary?.version ? target : part.stable
+  }
   return {
     all,
-    keyOf,
-    routeOf: (chunk) => byKey.get(keyOf(chunk))?.route,
+    keyOf: (chunk) => targetOf(chunk)?.key ?? partOf(chunk),
+    routeOf: (chunk) => targetOf(chunk)?.route,
     waitingFor: (batchId) => {
       const reasons = all.flatMap(({ batch, route }) => (batch.id === batchId ? (route.waitingFor ?? []) : []))
       return reasons.length > 0 ? [...new Set(reasons)].join(' ') : null
@@ -49,6 +83,6 @@ export function makeTargets(running: readonly BatchRow[], pools: readonly PoolVi
   }
 }
 
-function keyOf({ batchId, model }: Pick<ChunkOfTarget, 'batchId' | 'model'>): string {
+function partOf({ batchId, model }: Pick<ChunkOfTarget, 'batchId' | 'model'>): string {
   return model === null ? batchId : `${batchId}\n${model}`
 }
