@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Config } from '@forebay/config'
 import { startEmbeddedPostgres } from '@forebay/embedded-postgres'
 import { startGateway } from '@forebay/gateway'
-import { startWorker } from '@forebay/gpu-worker'
+import { residentsOf, startWorker } from '@forebay/gpu-worker'
 import { type Clock, type Logger, makeRegistry, type Running, stopAll } from '@forebay/kernel'
 import { openConfiguredPools, reportFaults } from '@forebay/pools'
 import { openReplyBus } from '@forebay/reply-bus'
@@ -46,12 +46,16 @@ export async function startStandalone(options: {
   try {
     const databaseUrl =
       config.databaseUrl ?? keep(await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres'), logger, clock })).url
-    const engine = keep(await openEngine({ config, clock, logger, simArgs: options.simArgs ?? [], env: options.env }))
     await migrate({ url: databaseUrl })
     const registry = makeRegistry()
     const db = keep(openDatabase({ url: databaseUrl, logger, clock, connectionsMax: 16 }))
     const { blobs, pools, set } = await openConfiguredPools({ config, env: options.env, databaseUrl, clock, logger })
     keep({ stop: () => pools.close() })
+    const [first] = pools.spec(config.pool)?.engines ?? []
+    const named = first ? { ...config, engineUrl: first.url } : config
+    const engine = keep(
+      await openEngine({ config: named, clock, logger, simArgs: options.simArgs ?? [], env: options.env }),
+    )
     await blobs.check()
     if (set.file !== undefined) void reportFaults({ pools, logger })
     await seedPrices(db)
@@ -67,8 +71,9 @@ export async function startStandalone(options: {
       const salted = { ...config, cacheSaltSecret: await cacheSaltSecret({ dataDir, given: config.cacheSaltSecret }) }
       const own = { ...part('worker'), config: salted, blobs: pools.blobs(config.pool), queues }
       const key = config.engineApiKey ? { apiKey: config.engineApiKey } : {}
-      const { gpus, quantization } = pools.spec(config.pool) ?? {}
-      keep(await startWorker({ ...own, gpus, quantization, engine: { url: engine.url, ...key } }))
+      const { gpus, quantization, ...spec } = pools.spec(config.pool) ?? {}
+      const residents = residentsOf(spec)
+      keep(await startWorker({ ...own, gpus, quantization, residents, engine: { url: engine.url, ...key } }))
     }
     const gateway = keep(await startGateway(part('gateway')))
     return { url: gateway.url, apiKey, engine, dataDir, stop: once(() => stopAll(started)) }

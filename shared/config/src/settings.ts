@@ -192,6 +192,16 @@ export const settings = {
     whole(0, 10_000).default(50),
     'longest an embeddings request waits for others to share its call, while the engine is at work',
   ),
+  modelHoldMs: setting(
+    'FOREBAY_MODEL_HOLD_MS',
+    whole(0, 3_600_000).default(15_000),
+    'how long a model stays in memory at least, in a worker with several engines',
+  ),
+  modelTurnMs: setting(
+    'FOREBAY_MODEL_TURN_MS',
+    whole(0, 3_600_000).default(60_000),
+    'after so long a model that is waited for gets the place of one that has work itself',
+  ),
   realtimeSeats: setting(
     'FOREBAY_REALTIME_SEATS',
     whole(0, 65_536).optional(),

@@ -172,3 +172,29 @@ describe('without a file', () => {
     ).rejects.toMatchObject({ code: 'config_invalid', message: expect.stringContaining('QUEUE_URL') })
   })
 })
+
+describe('the engines of a worker', () => {
+  const file = (engines: string, more = 'engineMemoryGb: 70') =>
+    `pools:\n  - name: a\n    queue: 'memory:'\n    ${more}\n    engines: ${engines}\n`
+  const engine = (model: string, memoryGb: number, more = '') =>
+    `{ model: ${model}, url: "http://127.0.0.1:8000", memoryGb: ${memoryGb}${more} }`
+
+  it('are taken as they are said', () => {
+    const [pool] = parse(file(`[${engine('m', 60, ', adapters: [{ name: x, source: /x, memoryGb: 2 }]')}]`))
+    expect(pool).toMatchObject({
+      engineMemoryGb: 70,
+      engines: [{ model: 'm', memoryGb: 60, asleepGb: 1, adapters: [{ name: 'x', source: '/x', memoryGb: 2 }] }],
+    })
+  })
+
+  it('are refused with the numbers that do not fit', () => {
+    const both = `[${engine('m', 66, ', adapters: [{ name: x, source: /x, memoryGb: 4 }]')}, ${engine('n', 40, ', asleepGb: 3')}]`
+    expect(messageOf(file(both))).toContain(
+      "cannot hold 'm': it takes 66 GB awake, 4 GB for an adapter and the others 3 GB asleep, more than engineMemoryGb 70",
+    )
+    expect(messageOf(file(`[${engine('m', 5, ', asleepGb: 6')}]`))).toContain('more asleep (6 GB) than awake (5 GB)')
+    expect(messageOf(file(`[${engine('m', 5)}, ${engine('m', 5)}]`))).toContain("names the model 'm' twice")
+    expect(messageOf(file(`[${engine('m', 5)}]`, 'gpus: 1'))).toContain('say how much memory they share')
+    expect(messageOf("pools: [{ name: a, queue: 'memory:', engineMemoryGb: 4 }]")).toContain('engines is not')
+  })
+})

@@ -5,6 +5,7 @@ import { checkQueueUrl } from '@forebay/queue-select'
 import type { AliasRule } from '@forebay/router'
 import { isMap, isNode, isPair, isScalar, LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
+import { faultsOfEngines } from './engine-faults.ts'
 import { type PoolSpec, type RoutingSpec, routingUsual } from './pool-spec.ts'
 import { aliasSchema, poolSchema, poolsFileSchema, routingSchema } from './pools-file.ts'
 
@@ -93,13 +94,15 @@ export function parsePoolsFile(options: FileText): FileSays {
       coldStartSeconds,
       tokensPerSecond,
       spendCapPerDay,
+      engines,
+      engineMemoryGb,
       ...rest
     }) => ({
       ...rest,
       queueUrl: queue,
       blobUrl: blobs,
       ...{ cloud, region, models, quantization, costPerGpuHour, gpus, maxReplicas, coldStartSeconds, tokensPerSecond },
-      spendCapPerDay,
+      ...{ spendCapPerDay, engines, engineMemoryGb },
     }),
   )
   const routing = parsed.data?.routing ?? routingSchema.optional().parse(field(value, 'routing'))
@@ -167,6 +170,7 @@ function contradictions(value: unknown): Fault[] {
     if (managed !== true && cap !== undefined) {
       at('spendCapPerDay', 'is given and managed is not true: only managed pools have a cap')
     }
+    for (const { key, message } of faultsOfEngines(pool)) at(key, message)
     for (const [key, faultOf] of [
       ['queue', faultOfQueueUrl],
       ['blobs', faultOfBlobUrl],

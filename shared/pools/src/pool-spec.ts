@@ -1,6 +1,15 @@
 import type { ModelSpec } from '@forebay/model-registry'
 import { type AliasRule, type Weights, weightsUsual } from '@forebay/router'
 
+/** An engine of a worker that has several: it sleeps and wakes, and has adapters that come and go. */
+export interface EngineSpec {
+  readonly model: string
+  readonly url: string
+  readonly memoryGb: number
+  readonly asleepGb: number
+  readonly adapters: readonly { readonly name: string; readonly source: string; readonly memoryGb: number }[]
+}
+
 /** One pool as configured: where its queues and blobs are, and what it is. */
 export interface PoolSpec {
   readonly name: string
@@ -35,6 +44,9 @@ export interface PoolSpec {
   readonly managed: boolean
   /** What may be charged for it a day, in the currency of the price book; undefined: no cap. */
   readonly spendCapPerDay: number | undefined
+  /** The engines of each of its workers, which share `engineMemoryGb`; undefined: a worker has the one it is told. */
+  readonly engines?: readonly EngineSpec[] | undefined
+  readonly engineMemoryGb?: number | undefined
 }
 
 /** How a pool is chosen among those that may run a request. */

@@ -8,6 +8,27 @@ const name = (what: string) =>
   z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, `must be ${what} of lower-case letters, digits and dashes`)
 const replicas = z.number().int('must be a whole number').min(0, 'must not be negative')
 
+const gigabytes = z.number().positive('must be more than 0')
+
+const engineSchema = z
+  .strictObject({
+    model: text.describe('The model that it serves'),
+    url: z.url({ protocol: /^https?$/, error: 'must be an http URL' }).describe('Where it listens, for the worker'),
+    memoryGb: gigabytes.describe('What it takes of the memory while it is awake'),
+    asleepGb: z.number().min(0, 'must not be negative').default(1).describe('What it takes while it sleeps'),
+    adapters: z
+      .array(
+        z.strictObject({
+          name: text.describe('The model that clients ask for'),
+          source: text.describe('A path or repository'),
+          memoryGb: z.number().min(0, 'must not be negative').default(0).describe('What it takes while loaded'),
+        }),
+      )
+      .default([])
+      .describe('LoRA adapters of its model, loaded when they are asked for'),
+  })
+  .describe('An engine that sleeps while nobody needs its model')
+
 /** One pool of the file. */
 export const poolSchema = z
   .strictObject({
@@ -74,6 +95,12 @@ export const poolSchema = z
       .describe(
         'What the ledger may charge for it a day (UTC), in the currency of the price book; managed pools need it',
       ),
+    engines: z
+      .array(engineSchema)
+      .min(1, 'must name an engine, or be left out')
+      .optional()
+      .describe('The engines of each worker, when it has several that share its memory: they sleep and wake as needed'),
+    engineMemoryGb: gigabytes.optional().describe('The memory that the engines of a worker share'),
   })
   .describe('A pool: the workers of one model deployment in one cloud and region')
 

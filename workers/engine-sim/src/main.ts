@@ -48,6 +48,9 @@ interface Flags {
   promptTokensDetails: boolean
   fail?: FailureRates
   record?: boolean
+  memoryGb?: number
+  asleepGb?: number
+  wakeMs?: number
 }
 
 const program = new Command('engine-sim')
@@ -68,6 +71,9 @@ const program = new Command('engine-sim')
   .option('--seed <n>', 'seeds texts and failures', number, 0)
   .option('--no-prompt-tokens-details', 'leave cached_tokens out of usage, as vLLM does by default')
   .option('--fail <kind=rate>', 'share of requests to fail so; repeatable', collectRate)
+  .option('--memory-gb <gb>', 'memory it says to take awake (default 16)', number)
+  .option('--asleep-gb <gb>', 'memory it says to take asleep (default 1)', number)
+  .option('--wake-ms <ms>', 'how long waking takes, simulated (default 1000)', number)
   .option('--record', 'keep a line per X-Request-Id in GET /sim/log')
   .addHelpText(
     'after',
@@ -78,6 +84,7 @@ Examples:
   engine-sim --fixed-ms 40 --fail 500=0.02 --fail reset=0.01 --record
   curl -X POST localhost:8000/sim/failures -d '{"503": 0.5, "retryAfterS": 2}'
   curl -X POST localhost:8000/sim/failures -d '{"now": "wedge"}'    (crash, wedge, unwedge)
+  curl -X POST localhost:8000/sleep; curl -X POST localhost:8000/wake_up; curl localhost:8000/sim/residency
 
 Failures: ${failureKinds.join(', ')}.
 A prompt can ask for one: [[sim:500]] always, [[sim:500*2]] the first two times that prompt is seen;
@@ -93,8 +100,16 @@ const logger = makeLogger({ process: 'engine-sim', level })
 await runProcess({
   logger,
   start: () => {
-    const { model, fail, ...rest } = flags
-    return startEngineSim({ ...given(rest), models: model, failures: fail, logger, onCrash: () => process.exit(1) })
+    const { model, fail, memoryGb: awakeGb, asleepGb, wakeMs, ...rest } = flags
+    const residency = { awakeGb, asleepGb, wakeMs }
+    return startEngineSim({
+      ...given(rest),
+      models: model,
+      failures: fail,
+      residency,
+      logger,
+      onCrash: () => process.exit(1),
+    })
   },
 })
 

@@ -6,6 +6,7 @@ import { makeEngine } from './server/engine.ts'
 import { type FailureRates, makeFailures } from './server/failures.ts'
 import { sendError } from './server/http.ts'
 import { makeMetrics } from './server/metrics.ts'
+import { makeResidency } from './server/residency.ts'
 import { route } from './server/routes.ts'
 import { type EngineSimOptions, resolveSettings } from './server/settings.ts'
 import type { Sim } from './server/sim.ts'
@@ -20,6 +21,11 @@ export interface EngineSim extends Running {
   readonly log: SimLog
   readonly running: number
   readonly waiting: number
+  readonly asleep: boolean
+  /** GPU memory that it would take now, in GB. */
+  readonly memoryGb: number
+  /** While true, waking and loading an adapter fail with status 500. */
+  setLoadsFail(fail: boolean): void
   /** Replaces the rates of injected failures. */
   setFailures(rates: FailureRates): void
   /** While wedged it accepts requests and makes no progress; /health stays fine. */
@@ -46,6 +52,7 @@ export async function startEngineSim(options: EngineSimOptions = {}): Promise<En
     metrics: makeMetrics(),
     log: makeSimLog(settings),
     failures: makeFailures({ seed: settings.seed, rates: options.failures ?? {} }),
+    residency: makeResidency(settings.residency, (ms) => clock.sleep(ms / settings.speed)),
     open: new Set(),
     stopping: false,
     nextSerial: () => serial++,
@@ -91,6 +98,15 @@ export async function startEngineSim(options: EngineSimOptions = {}): Promise<En
     },
     get waiting() {
       return sim.engine.waiting
+    },
+    get asleep() {
+      return sim.residency.asleep
+    },
+    get memoryGb() {
+      return sim.residency.memoryGb
+    },
+    setLoadsFail(fail) {
+      sim.residency.failing = fail
     },
     setFailures(rates) {
       sim.failures.rates = rates

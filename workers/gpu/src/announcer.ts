@@ -12,6 +12,8 @@ export function makeAnnouncer(options: {
   workerId: string
   pool: string
   engineUrl: string
+  /** Whether work for a model that its engine has is taken now; one that sleeps is woken for it. */
+  serves: (model: string) => boolean
   bus: Pick<ReplyBus, 'announce'>
   clock: Clock
   logger: Logger
@@ -49,7 +51,7 @@ export function makeAnnouncer(options: {
       pool,
       engine,
       engineUrl,
-      models: state.up ? state.profile.models : [],
+      models: state.up ? state.profile.models.filter(({ id }) => options.serves(id)) : [],
       healthy: state.up,
       draining: options.draining(),
       inFlight,

@@ -5,6 +5,7 @@ import { backoffMs, type Clock, type Logger } from '@forebay/kernel'
 import { estimatePromptTokens } from '@forebay/tokens'
 import type { Failure } from './engine/outcome.ts'
 import type { WorkerMetrics } from './metrics.ts'
+import type { ModelWork } from './residency/residency-manager.ts'
 
 /**
  * How an attempt ended: for good, with a failure after which there may be another, or with an answer that is not wanted,
@@ -37,6 +38,9 @@ interface Entry {
   /** Why its attempt is being aborted. */
   cut: 'preempted' | 'engine' | 'dropped' | undefined
   unwanted: boolean
+  /** It waits for its model, unknown to the batcher. */
+  parked: boolean
+  readonly sinceMs: number
 }
 
 const retryWait = { firstMs: 250, maxMs: 10_000 }
@@ -54,6 +58,8 @@ export interface DispatcherOptions {
   attempts: number
   isEngineUp: () => boolean
   onTrouble: (why: 'unreachable' | 'denied') => void
+  /** Whether requests of a model may start now; those that may not wait beside the batcher. Each may when not given. */
+  mayRun?: (model: string) => boolean
   /** Seats or room became free. */
   onFree: () => void
 }
@@ -87,7 +93,10 @@ export class RequestDispatcher {
       startedMs: 0,
       cut: undefined,
       unwanted: false,
+      parked: !this.#mayRun(task),
+      sinceMs: clock.now(),
     })
+    if (!this.#mayRun(task)) return
     batcher.add(task, { nowMs: clock.now(), suspicion: task.suspicion })
     if (task.lane === 'realtime') this.#pumpAtOnce()
     else this.pump()
@@ -116,6 +125,39 @@ export class RequestDispatcher {
   startedMsOf(id: string): number | undefined {
     const entry = this.#entries.get(id)
     return entry?.abort ? entry.startedMs : undefined
+  }
+
+  /** What each model has to do here. */
+  work(): Map<string, ModelWork> {
+    const work = new Map<string, ModelWork>()
+    for (const { abort, sinceMs, task } of this.#entries.values()) {
+      const of = work.get(task.model) ?? { inFlight: 0, waiting: 0, waitingLive: 0, waitingSinceMs: undefined }
+      work.set(task.model, of)
+      if (abort) of.inFlight++
+      else {
+        of.waiting++
+        if (task.lane === 'realtime') of.waitingLive++
+        of.waitingSinceMs = Math.min(of.waitingSinceMs ?? sinceMs, sinceMs)
+      }
+    }
+    return work
+  }
+
+  /** Which models may run has changed: what may not and does not run waits beside the batcher, what may goes back in. */
+  sort(): void {
+    const { batcher, clock } = this.#options
+    for (const entry of this.#entries.values()) {
+      const { abort, parked, task } = entry
+      if (abort || parked !== this.#mayRun(task)) continue
+      entry.parked = !parked
+      if (entry.parked) batcher.remove(task.id)
+      else batcher.add(task, { nowMs: clock.now(), suspicion: suspicionOf(entry, this.#options.attempts) })
+    }
+    this.pump()
+  }
+
+  #mayRun({ model }: Task): boolean {
+    return this.#options.mayRun?.(model) ?? true
   }
 
   /** Takes out each task for which `which` holds, cutting it if it runs. */
@@ -236,6 +278,10 @@ export class RequestDispatcher {
     const nowMs = clock.now()
     if (why === 'down' && isEngineUp()) onTrouble('unreachable')
     if (why === 'denied') onTrouble('denied')
+    if (!this.#mayRun(task) && (why === 'preempted' || why === 'down')) {
+      entry.parked = true
+      return
+    }
     if (why === 'preempted' || why === 'down') {
       const notBeforeMs = why === 'down' ? nowMs + downWaitMs : nowMs
       batcher.add(task, { nowMs, notBeforeMs, first: true, suspicion: suspicionOf(entry, attempts) })
@@ -258,6 +304,10 @@ export class RequestDispatcher {
     if (failure && task.batchId === null && nowMs + waitMs >= task.deadlineMs) {
       this.#end(entry)
       task.fail(failure)
+      return
+    }
+    if (!this.#mayRun(task)) {
+      entry.parked = true
       return
     }
     batcher.add(task, { nowMs, notBeforeMs: nowMs + waitMs, suspicion: suspicionOf(entry, attempts) })

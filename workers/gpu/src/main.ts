@@ -5,6 +5,7 @@ import { fileStoreUrlOf, loadPools, poolNamed } from '@forebay/pools'
 import { openQueues } from '@forebay/queue-select'
 import { openReplyBus } from '@forebay/reply-bus'
 import { chooseEngineUrl } from './find-engine.ts'
+import { residentsOf } from './residency/residents-of.ts'
 import { watchSpot } from './spot/watch-spot.ts'
 import { untilReachable } from './until-reachable.ts'
 import { startWorker, type Worker } from './worker.ts'
@@ -29,11 +30,12 @@ await runProcess({
     const queues = await untilReachable({ open, what, setting, clock, logger })
     const bus = openReplyBus({ url: redisUrl, logger })
     const blobs = openBlobs({ url: pool.blobUrl ?? fileStoreUrlOf(config) })
-    const engineUrl = await chooseEngineUrl({ clock, engineUrl: config.engineUrl })
+    const residents = residentsOf(pool)
+    const engineUrl = residents?.engines[0]?.url ?? (await chooseEngineUrl({ clock, engineUrl: config.engineUrl }))
     const engine = { url: engineUrl, apiKey: config.engineApiKey }
     const { gpus, quantization } = pool
     const own = { config, clock, logger, registry, blobs, queues, bus }
-    worker = await startWorker({ ...own, gpus, quantization, engine })
+    worker = await startWorker({ ...own, gpus, quantization, engine, residents })
     const spot = watchSpot({ config, poolCloud: pool.cloud, worker, clock, logger, end: () => end('spot notice') })
     logger.info({ workerId: worker.workerId, pool: config.pool, engineUrl, opsPort: ops.port }, 'worker started')
     return {

@@ -27,6 +27,10 @@ export interface WorkerMetrics {
   readonly engineUp: Gauge
   readonly draining: Gauge
   readonly sharedInputs: Histogram
+  readonly resident: Gauge
+  readonly residentBytes: Gauge
+  readonly residencyChanges: Counter
+  readonly residencySeconds: Histogram
 }
 
 /** Registers the metrics; a name that the process already has is kept as it is and ours goes unregistered. */
@@ -132,6 +136,23 @@ export function makeWorkerMetrics(registry: Registry): WorkerMetrics {
     sharedInputs: new Histogram({
       ...own('forebay_worker_embedding_inputs', 'inputs of one embeddings call to the engine'),
       buckets: powers,
+    }),
+    resident: new Gauge({
+      ...own(
+        'forebay_worker_resident',
+        '1 while the model is in memory and takes requests, of models that come and go',
+      ),
+      labelNames: ['model'],
+    }),
+    residentBytes: new Gauge(own('forebay_worker_resident_bytes', 'memory of all that is in it, as configured')),
+    residencyChanges: new Counter({
+      ...own('forebay_worker_residency_changes_total', 'wakes, sleeps, loads and unloads by how they ended'),
+      labelNames: ['model', 'change', 'outcome'],
+    }),
+    residencySeconds: new Histogram({
+      ...own('forebay_worker_residency_seconds', 'how long a wake, sleep, load or unload took that succeeded'),
+      labelNames: ['change'],
+      buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 180],
     }),
     engineUp: new Gauge(own('forebay_worker_engine_up', '1 while the engine answers and makes tokens')),
   }

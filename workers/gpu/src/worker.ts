@@ -24,6 +24,7 @@ import { HintingClient } from './hints/hinting-client.ts'
 import { LiveRunner } from './live/live-runner.ts'
 import { makeWorkerMetrics } from './metrics.ts'
 import { pullLanes } from './pull-lanes.ts'
+import { openResidentEngines, type Residents } from './residency/open-resident-engines.ts'
 import { ResultFlusher } from './results/result-flusher.ts'
 import { makeThroughput } from './throughput.ts'
 import type { WorkerTools } from './tools.ts'
@@ -42,6 +43,8 @@ export interface WorkerOptions {
   queues: QueueProvider
   bus: ReplyBus
   engine: { url: string; apiKey?: string | undefined }
+  /** Several engines that share memory, in place of `engine`. */
+  residents?: Residents | undefined
   /** GPUs of the engine, by which its time counts; 1 when not given. */
   gpus?: number | undefined
   /** What the engine's weights are quantized to, a label of metrics; not quantized when not given. */
@@ -71,12 +74,21 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const workerId = newId(`worker_${hostname().slice(0, 24)}_`, clock.now())
   const metrics = makeWorkerMetrics(options.registry)
   const { idleMs } = tuning
-  const client = openEngineClient({
-    ...options.engine,
-    connections: seatBounds({ kind: 'vllm' }, config.engineInFlight).max + 8,
-    idleMs,
-    clock,
+  const connections = seatBounds({ kind: 'vllm' }, config.engineInFlight).max + 8
+  const several = openResidentEngines({
+    ...{ residents: options.residents, apiKey: options.engine.apiKey, connections, idleMs, clock, logger, metrics },
+    pace: { holdMs: config.modelHoldMs, turnMs: config.modelTurnMs },
+    work: () => dispatcher.work(),
+    onChange: () => {
+      dispatcher.sort()
+      announce()
+    },
+    onFailed: (models) => {
+      chunks.returnAll('engine down', { abort: true }, ({ model }) => models.includes(model))
+      live.abandonAll('engine down', ({ model }) => models.includes(model))
+    },
   })
+  const client = several?.client ?? openEngineClient({ ...options.engine, connections, idleMs, clock })
   const hinting = new HintingClient({
     client,
     clock,
@@ -150,7 +162,11 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     meter,
     attempts: config.requestAttempts,
     isEngineUp: () => monitor.state.up,
-    onTrouble: (why) => monitor.report(why),
+    onTrouble: (why) => {
+      // One of several that cannot be reached is the manager's to look after.
+      if (!several || why !== 'unreachable') monitor.report(why)
+    },
+    ...(several && { mayRun: (model: string) => several.manager.mayRun(model) }),
     onFree,
   })
   const throughput = makeThroughput(clock.now())
@@ -227,7 +243,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const announce = makeAnnouncer({
     workerId,
     pool: config.pool,
-    engineUrl: options.engine.url,
+    engineUrl: options.residents?.engines[0]?.url ?? options.engine.url,
+    serves: (model) => several?.manager.serves(model) ?? true,
     bus,
     clock,
     logger,
@@ -249,6 +266,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   chunks.start()
   live.start()
   monitor.start()
+  several?.manager.start()
   pulling.start()
 
   const drain = makeDrain({
@@ -268,7 +286,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       cancelGrace()
       stopAnnouncing()
       await stopControl()
-      await Promise.all([chunks.stop(), live.stop(), monitor.stop()])
+      await Promise.all([chunks.stop(), live.stop(), monitor.stop(), several?.manager.stop()])
       dispatcher.stop()
     },
   })

@@ -60,7 +60,7 @@ export function makeMetrics(): SimMetrics {
 }
 
 /** Prometheus text under vLLM's names and labels. */
-export function renderMetrics(metrics: SimMetrics, engine: Engine, settings: Settings): string {
+export function renderMetrics(metrics: SimMetrics, engine: Engine, settings: Settings, asleep: boolean): string {
   const labels = `model_name=${JSON.stringify(settings.models[0] ?? '')},engine="0"`
   const lines: string[] = []
   const write = (type: string, name: string, value: number, more = '') => {
@@ -74,6 +74,7 @@ export function renderMetrics(metrics: SimMetrics, engine: Engine, settings: Set
   gauge('num_requests_waiting', engine.waiting)
   gauge('num_requests_waiting_by_reason', engine.waiting, ',reason="capacity"')
   lines.push(`vllm:num_requests_waiting_by_reason{${labels},reason="deferred"} 0`)
+  gauge('engine_sleep_state', asleep ? 0 : 1, ',sleep_state="awake"')
   gauge('kv_cache_usage_perc', engine.kvUsage)
   gauge('cache_config_info', 1, cacheConfigLabels(settings))
   counter('prefix_cache_queries', engine.prefixCacheQueries)

@@ -46,7 +46,7 @@ export function outputTokensMax(sim: Sim, promptTokens: number, asked: number | 
 export function checkModel(sim: Sim, model: string | undefined): string {
   const { models } = sim.settings
   const name = model || models[0] || ''
-  if (models.includes(name)) return name
+  if (models.includes(name) || sim.residency.adapters.has(name)) return name
   throw new ApiError(404, `The model \`${name}\` does not exist.`, 'model')
 }
 

@@ -10,6 +10,7 @@ import { failureRatesSchema } from './failures.ts'
 import { readJson, sendJson, sendText } from './http.ts'
 import { renderMetrics } from './metrics.ts'
 import { checkModel } from './prompt.ts'
+import { answerLoad, answerResidency, answerSleep, answerUnload, answerWake, checkAwake } from './residency.ts'
 import type { Sim } from './sim.ts'
 
 type Route = (sim: Sim, req: IncomingMessage, res: ServerResponse) => void | Promise<void>
@@ -20,7 +21,9 @@ type Answer = (sim: Sim, req: IncomingMessage, res: ServerResponse, body: unknow
 function generating(answer: Answer): Route {
   return async (sim, req, res) => {
     sim.log.received()
-    answer(sim, req, res, await readJson(req))
+    const body = await readJson(req)
+    checkAwake(sim)
+    answer(sim, req, res, body)
   }
 }
 
@@ -38,9 +41,15 @@ const routes: Record<string, Route> = {
       res,
       200,
       'text/plain; version=0.0.4; charset=utf-8',
-      renderMetrics(sim.metrics, sim.engine, sim.settings),
+      renderMetrics(sim.metrics, sim.engine, sim.settings, sim.residency.asleep),
     ),
   'POST /tokenize': answerTokenize,
+  'POST /sleep': answerSleep,
+  'POST /wake_up': answerWake,
+  'GET /is_sleeping': (sim, _req, res) => sendJson(res, 200, { is_sleeping: sim.residency.asleep }),
+  'POST /v1/load_lora_adapter': answerLoad,
+  'POST /v1/unload_lora_adapter': answerUnload,
+  'GET /sim/residency': answerResidency,
   'GET /sim/log': (sim, _req, res) => sendJson(res, 200, sim.log),
   'GET /sim/failures': (sim, _req, res) => sendJson(res, 200, showFailures(sim)),
   'POST /sim/failures': changeFailures,
@@ -61,13 +70,18 @@ export async function route(sim: Sim, req: IncomingMessage, res: ServerResponse)
 
 function listModels(sim: Sim): object {
   const created = Math.floor(sim.settings.clock.now() / 1000)
-  const data = sim.settings.models.map((id) => ({
+  const base = sim.settings.models[0] ?? ''
+  const all = [
+    ...sim.settings.models.map((id) => ({ id, parent: null as string | null })),
+    ...[...sim.residency.adapters].map((id) => ({ id, parent: base })),
+  ]
+  const data = all.map(({ id, parent }) => ({
     id,
     object: 'model',
     created,
     owned_by: 'engine-sim',
     root: id,
-    parent: null,
+    parent,
     max_model_len: sim.settings.limits.maxModelLen,
   }))
   return { object: 'list', data }

@@ -2,6 +2,7 @@ import type { SchedulingPolicy } from '@forebay/engine-model'
 import { type EngineLimits, type Profile, type ProfileName, profiles, resolveLimits } from '@forebay/engine-model'
 import { type Clock, ForebayError, type Logger, silentLogger, systemClock } from '@forebay/kernel'
 import type { FailureRates } from './failures.ts'
+import { type ResidencySettings, residencyUsual } from './residency.ts'
 
 export interface EngineSimOptions extends Partial<EngineLimits> {
   /** Default 127.0.0.1. */
@@ -28,6 +29,8 @@ export interface EngineSimOptions extends Partial<EngineLimits> {
   /** Length of embeddings that name no `dimensions`; default 64. */
   readonly embeddingDimensions?: number | undefined
   readonly failures?: FailureRates | undefined
+  /** Memory, and the time of sleeping, waking and loading. */
+  readonly residency?: { readonly [K in keyof ResidencySettings]?: ResidencySettings[K] | undefined } | undefined
   /** Keep a line per X-Request-Id in `GET /sim/log`; default false. */
   readonly record?: boolean | undefined
   readonly clock?: Clock | undefined
@@ -49,6 +52,7 @@ export interface Settings {
   readonly promptTokensDetails: boolean
   readonly embeddingDimensions: number
   readonly record: boolean
+  readonly residency: ResidencySettings
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -70,6 +74,7 @@ export function resolveSettings(options: EngineSimOptions): Settings {
     promptTokensDetails: options.promptTokensDetails ?? true,
     embeddingDimensions: options.embeddingDimensions ?? 64,
     record: options.record ?? false,
+    residency: residencyOf(options.residency),
     clock: options.clock ?? systemClock,
     logger: options.logger ?? silentLogger,
   }
@@ -89,4 +94,9 @@ function resolveProfile({ profile, fixedMs }: EngineSimOptions): Profile {
     throw new ForebayError('config_invalid', `fixedMs works with the profile fixed, not with ${found.name}.`)
   }
   return { ...found, answerMs: fixedMs }
+}
+
+function residencyOf(given: EngineSimOptions['residency'] = {}): ResidencySettings {
+  const said = Object.entries(given).filter(([, value]) => value !== undefined)
+  return { ...residencyUsual, ...Object.fromEntries(said) }
 }

@@ -1,6 +1,7 @@
 import type { Engine } from './engine.ts'
 import type { Failures } from './failures.ts'
 import type { SimMetrics } from './metrics.ts'
+import type { Residency } from './residency.ts'
 import type { Settings } from './settings.ts'
 import type { SimLog } from './sim-log.ts'
 
@@ -11,6 +12,7 @@ export interface Sim {
   readonly metrics: SimMetrics
   readonly log: SimLog
   readonly failures: Failures
+  readonly residency: Residency
   /** Ends each generation under way as an engine told to stop does: finish reason `abort`. */
   readonly open: Set<() => void>
   /** True once `stop` was called: what still arrives ends as `abort`. */

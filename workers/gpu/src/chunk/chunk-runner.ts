@@ -69,9 +69,9 @@ export class ChunkRunner implements Running {
     }
   }
 
-  /** Hands back what has no result of every chunk; with `abort` also what runs. */
-  returnAll(reason: StopReason, options: { abort: boolean }): void {
-    for (const chunk of this.#held.keys()) chunk.stop(reason, options)
+  /** Hands back what has no result of every chunk for which `which` holds; with `abort` also what runs. */
+  returnAll(reason: StopReason, options: { abort: boolean }, which: (job: ChunkJob) => boolean = () => true): void {
+    for (const chunk of this.#held.keys()) if (which(chunk.job)) chunk.stop(reason, options)
   }
 
   /** Resolves when every job held now is settled. */

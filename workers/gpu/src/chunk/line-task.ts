@@ -118,6 +118,7 @@ export function makeLineTask(options: {
         requestId,
         path: job.endpoint,
         body: check?.bodyOf(sent) ?? sent,
+        model: job.model,
         lane: job.lane,
         tenantId: job.tenantId,
         deadlineMs: job.deadlineMs,

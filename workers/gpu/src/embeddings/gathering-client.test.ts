@@ -41,6 +41,7 @@ const ask = (
     lane: 'batch',
     tenantId: 'acme',
     deadlineMs: 60_000,
+    model: 'forebay-sim',
     limitMs: 5_000,
     signal: new AbortController().signal,
     ...fields,

@@ -13,6 +13,8 @@ export interface EngineCall {
   path: string
   /** Sent byte for byte. */
   body: Buffer
+  /** Whose engine it goes to, where there are several. */
+  model: string
   lane: Lane
   tenantId: string
   /** When the answer is due (epoch ms). */

@@ -45,6 +45,7 @@ it('lets a live request pass the batch requests that wait inside the engine', as
       path: '/v1/chat/completions',
       tenantId: 'acme',
       deadlineMs,
+      model: 'forebay-sim',
       limitMs: 30_000,
     }
     await hinting.call({ ...sent, body: Buffer.from(JSON.stringify(body)) })

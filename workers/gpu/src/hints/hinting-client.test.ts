@@ -38,6 +38,7 @@ function setUp(options: {
     lane: 'batch',
     tenantId: 'acme',
     deadlineMs: clock.now() + 3_600_000,
+    model: 'forebay-sim',
     limitMs: 1_000,
     signal: new AbortController().signal,
     ...extra,

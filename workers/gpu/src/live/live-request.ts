@@ -108,7 +108,8 @@ export class LiveRequest implements Task {
     this.#admittedMs ??= this.#startedMs
     const limitMs = limits.limitMs(batcher.estimate(this), attemptsBefore)
     const { deadlineMs, endpoint, lane, requestId, tenantId } = this.job
-    const call = { requestId, path: endpoint, body: this.#body, lane, tenantId, deadlineMs, limitMs, signal }
+    const { model } = this.job
+    const call = { requestId, path: endpoint, body: this.#body, model, lane, tenantId, deadlineMs, limitMs, signal }
     try {
       if (!this.job.stream) return this.#whole(await client.call(call))
       const relay = makeStreamRelay({

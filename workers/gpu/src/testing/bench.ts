@@ -21,6 +21,7 @@ import { makeMemoryProvider } from '@forebay/queue-memory'
 import type { QueueProvider } from '@forebay/queue-port'
 import { makeMemoryReplyBus, type ReplyBus } from '@forebay/reply-bus'
 import { eventually, tempDir } from '@forebay/test-support'
+import type { Residents } from '../residency/open-resident-engines.ts'
 import type { WorkerTuning } from '../tuning.ts'
 import { startWorker, type Worker } from '../worker.ts'
 
@@ -98,7 +99,7 @@ export async function makeBench(
     /** The metrics of its first worker. */
     registry,
     /** Starts a worker; stopped by `stop` at the latest. */
-    async worker(engineUrl: string, tuning: Partial<WorkerTuning> = {}): Promise<Worker> {
+    async worker(engineUrl: string, tuning: Partial<WorkerTuning> = {}, residents?: Residents): Promise<Worker> {
       const worker = await startWorker({
         config,
         clock,
@@ -109,6 +110,7 @@ export async function makeBench(
         queues,
         bus,
         engine: { url: engineUrl },
+        residents,
         tuning: { ...fastTuning, ...tuning },
       })
       running.unshift(worker)
