@@ -1,5 +1,5 @@
 import { loadConfig } from '@forebay/config'
-import { silentLogger, systemClock } from '@forebay/kernel'
+import { type Logger, silentLogger, systemClock } from '@forebay/kernel'
 import { type Standalone, startStandalone } from '@forebay/standalone'
 import { type TestDatabase, tempDir, testDatabase } from '@forebay/test-support'
 import OpenAI, { toFile } from 'openai'
@@ -15,7 +15,7 @@ export interface Harness {
 
 /** A whole Forebay in this process, on a database of its own, with engine-sim as a child. */
 export async function startHarness(
-  options: { simArgs?: readonly string[]; env?: Record<string, string> } = {},
+  options: { simArgs?: readonly string[]; env?: Record<string, string>; logger?: Logger } = {},
 ): Promise<Harness> {
   const database: TestDatabase = await testDatabase({ migrated: false })
   const { config } = loadConfig({
@@ -28,7 +28,7 @@ export async function startHarness(
   const standalone = await startStandalone({
     config,
     clock: systemClock,
-    logger: silentLogger,
+    logger: options.logger ?? silentLogger,
     env: { PATH: process.env['PATH'], FOREBAY_LOG_LEVEL: 'fatal' },
     simArgs: options.simArgs ?? ['--profile', 'instant'],
   })
