@@ -17,6 +17,7 @@ import { addPlanCommand } from './commands/plan.ts'
 import { addPoolsCommands } from './commands/pools.ts'
 import { addProjectsCommands } from './commands/projects.ts'
 import { addRetentionCommands } from './commands/retention.ts'
+import { addReviewsCommands } from './commands/reviews.ts'
 import { addScalingCommand } from './commands/scaling.ts'
 import { addSetupCommands } from './commands/setup.ts'
 import { addSimulateCommand } from './commands/simulate.ts'
@@ -91,6 +92,7 @@ function makeProgram(cli: Cli): Command {
   addPoolsCommands(program, cli)
   addScalingCommand(program, cli)
   addCacheCommands(program, cli)
+  addReviewsCommands(program, cli)
   addAuditCommands(program, cli)
   addRetentionCommands(program, cli)
   addEraseCommands(program, cli)

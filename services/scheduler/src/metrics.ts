@@ -17,6 +17,9 @@ export interface SchedulerMetrics {
   identicalPlanned: Counter
   expectedShare: Histogram<'order'>
   finaliseSeconds: Histogram
+  judged: Counter<'verdict'>
+  judgeScores: Histogram<'criterion'>
+  qualityAlerts: Counter
 }
 
 /** Creates the metrics. Call once per registry. */
@@ -73,6 +76,24 @@ export function makeSchedulerMetrics(registry: Registry): SchedulerMetrics {
       name: 'forebay_rollout_moves_total',
       help: 'Moves that rollouts made by themselves: step, promote, roll_back',
       labelNames: ['model', 'move'],
+      registers,
+    }),
+    judged: new Counter({
+      name: 'forebay_judged_answers_total',
+      help: 'Batch answers given to the judge model, by what came of it: good, flagged, unscored',
+      labelNames: ['verdict'],
+      registers,
+    }),
+    judgeScores: new Histogram<'criterion'>({
+      name: 'forebay_judge_scores',
+      help: 'Scores of batch answers by the judge model, from 1 to 5, by criterion',
+      labelNames: ['criterion'],
+      buckets: [1, 2, 3, 4, 5],
+      registers,
+    }),
+    qualityAlerts: new Counter({
+      name: 'forebay_quality_alerts_total',
+      help: 'Batches of whose judged answers a large part was flagged',
       registers,
     }),
     finaliseSeconds: new Histogram({

@@ -9,6 +9,8 @@ import { type ClaimedWork, type ClaimKind, workOnClaim } from './claim.ts'
 import { BatchCloser } from './close-batches.ts'
 import { runErasures, sweepErased } from './erase/erasures.ts'
 import { finaliseClaimed } from './finalise/finalise-claimed.ts'
+import { readJudgeRun } from './judge/read-run.ts'
+import { startJudgeRun } from './judge/start-run.ts'
 import { makeSchedulerMetrics, type SchedulerMetrics } from './metrics.ts'
 import { ModelBook } from './models.ts'
 import { planClaimed } from './plan-claimed.ts'
@@ -71,6 +73,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   const takeBack = new TakeBack({ db, pools, clock, logger, leaseMs: config.queueLeaseMs, drained })
   const closer = new BatchCloser({ db, blobs, pools, bus, logger, cancelGraceMs: config.cancelGraceMs })
   const claimed = { ...options, metrics, models }
+  const judging = { db, blobs, pools, clock, logger, config, metrics }
   const plan: ClaimedWork = (batch, owner, signal) => planClaimed(claimed, batch, owner, signal)
   const finalise: ClaimedWork = (batch, owner, signal) => finaliseClaimed(claimed, batch, owner, signal)
 
@@ -100,6 +103,10 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     return closed
   }
   const closing = loop('close', close, pollMs, busyGapMs)
+  const judges = [
+    loop('judge', () => startJudgeRun(judging), 5 * pollMs),
+    loop('judged', () => readJudgeRun(judging), 5 * pollMs),
+  ]
   const loops = [
     ...planners,
     release,
@@ -116,6 +123,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     loop('holds', async () => (await sweepHolds(db)) === 1_000, 5 * pollMs),
     loop('rollouts', () => watchRollouts({ db, pools, clock, logger, metrics }), 5 * pollMs),
     loop('take-back', () => takeBack.run()),
+    ...judges,
     loop('unstage', () => unstage({ db, pools, logger }), 5 * pollMs),
   ]
   const wake = (woken: readonly PollLoop[]) => () => {
@@ -123,7 +131,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   }
   const stopHearing = await bus.onAnnounce((announcement) => models.hear(announcement))
   const listeners = [
-    await db.listen('forebay_batches', wake([...planners, release, closing])),
+    await db.listen('forebay_batches', wake([...planners, release, closing, ...judges])),
     await db.listen('forebay_progress', wake([release, closing])),
   ]
   for (const one of loops) one.start()

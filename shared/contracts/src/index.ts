@@ -29,6 +29,7 @@ export {
   type WorkJob,
   workJobSchema,
 } from './jobs.ts'
+export { type JudgeCriterion, judgeCriteria, judgeTenantId } from './judge.ts'
 export { type Lane, laneSchema, lanes, queueName } from './lanes.ts'
 export {
   type Announcement,

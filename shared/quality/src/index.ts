@@ -1,3 +1,4 @@
+export { answerTexts } from './answer-texts.ts'
 export { compileCheck, type FitsNot } from './compile-check.ts'
 export { measureAnswer } from './measure-answer.ts'
 export {

@@ -37,6 +37,8 @@ CREATE TABLE judge_runs (
   unscored integer NOT NULL DEFAULT 0,               -- of which the judge gave no scores that could be read
   flagged integer NOT NULL DEFAULT 0
 );
+-- Batches that ended lately are looked for.
+CREATE INDEX batches_by_end ON batches (completed_at) WHERE status = 'completed';
 CREATE INDEX judge_runs_open ON judge_runs (judge_batch_id) WHERE read_at IS NULL;
 
 -- What the judge model gave an answer, from 1 (bad) to 5 (good). scheduler only.

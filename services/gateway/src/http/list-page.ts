@@ -43,7 +43,7 @@ export function toList<R extends { id: string }, T extends { id: string }>(
 export async function selectPage<R extends Row>(
   db: Queryable,
   options: {
-    from: 'files' | 'batches'
+    from: 'files' | 'batches' | 'reviews'
     tenantId: string
     limit: number
     order: 'asc' | 'desc'

@@ -11,6 +11,7 @@ import { createProject } from './create-project/handler.ts'
 import { createRollout } from './create-rollout/handler.ts'
 import { createTenant } from './create-tenant/handler.ts'
 import { createWebhook } from './create-webhook/handler.ts'
+import { decideReview } from './decide-review/handler.ts'
 import { deleteBudget } from './delete-budget/handler.ts'
 import { deleteFile } from './delete-file/handler.ts'
 import { deleteKey } from './delete-key/handler.ts'
@@ -25,7 +26,9 @@ import { getFile } from './get-file/handler.ts'
 import { getFileContent } from './get-file-content/handler.ts'
 import { getModel } from './get-model/handler.ts'
 import { getRetention } from './get-retention/handler.ts'
+import { getReview } from './get-review/handler.ts'
 import { getTenantCache } from './get-tenant-cache/handler.ts'
+import { getTenantQuality } from './get-tenant-quality/handler.ts'
 import { getUsage } from './get-usage/handler.ts'
 import { listAudit } from './list-audit/handler.ts'
 import { listBatchRequests } from './list-batch-requests/handler.ts'
@@ -40,6 +43,7 @@ import { listModels } from './list-models/handler.ts'
 import { listPools } from './list-pools/handler.ts'
 import { listPrices } from './list-prices/handler.ts'
 import { listProjects } from './list-projects/handler.ts'
+import { listReviews } from './list-reviews/handler.ts'
 import { listRollouts } from './list-rollouts/handler.ts'
 import { listTenants } from './list-tenants/handler.ts'
 import { listWebhooks } from './list-webhooks/handler.ts'
@@ -50,6 +54,7 @@ import { showHealth } from './show-health/handler.ts'
 import { showLedgerDrift } from './show-ledger-drift/handler.ts'
 import { showScaling } from './show-scaling/handler.ts'
 import { updateTenantCache } from './update-tenant-cache/handler.ts'
+import { updateTenantQuality } from './update-tenant-quality/handler.ts'
 import { uploadFile } from './upload-file/handler.ts'
 import { verifyAudit } from './verify-audit/handler.ts'
 
@@ -72,6 +77,9 @@ export const userRoutes: readonly Route[] = [
   getModel,
   getUsage,
   exportUsage,
+  listReviews,
+  getReview,
+  decideReview,
   createWebhook,
   listWebhooks,
   deleteWebhook,
@@ -105,6 +113,8 @@ export const adminRoutes: readonly Route[] = [
   flushCache,
   getTenantCache,
   updateTenantCache,
+  getTenantQuality,
+  updateTenantQuality,
   getRetention,
   setRetention,
   eraseContent,

@@ -14,6 +14,7 @@ export const webhookEvents = [
   'rollout.stepped',
   'rollout.promoted',
   'rollout.rolled_back',
+  'quality.alert',
 ] as const
 
 /** A row of `webhook_endpoints`. */

@@ -1,3 +1,4 @@
+import { judgeTenantId } from '@forebay/contracts'
 import { scorePools, type Weights } from '@forebay/router'
 import type { Queryable, Row } from '@forebay/store'
 import type { BatchRow } from '../batch-row.ts'
@@ -226,9 +227,12 @@ function fullness({ window }: LaneFill): number {
 }
 
 async function tenantRows(tx: Queryable, batches: readonly BatchRow[]): Promise<TenantRow[]> {
-  return tx.query('SELECT id, weight, virtual_tokens AS "virtualTokens" FROM tenants WHERE id = ANY ($1) ORDER BY id', [
-    [...new Set(batches.map((batch) => batch.tenantId))],
-  ])
+  // What the judge looks at can wait: it gets a tenth of what a tenant does.
+  return tx.query(
+    `SELECT id, CASE WHEN id = $2 THEN 0.1 ELSE weight END::float8 AS weight, virtual_tokens AS "virtualTokens"
+     FROM tenants WHERE id = ANY ($1) ORDER BY id`,
+    [[...new Set(batches.map((batch) => batch.tenantId))], judgeTenantId],
+  )
 }
 
 function leftTokens(chunk: OutChunkRow): number {

@@ -8,6 +8,7 @@ import { exactTokensIn } from './failures.ts'
 import { type FinishReason, type Generation, makeGeneration } from './generation.ts'
 import { chatLogprobs } from './logprobs.ts'
 import { answerSeed, checkAdmission, checkModel, outputTokensMax, preparePrompt } from './prompt.ts'
+import { scriptedAnswer } from './scripted-answer.ts'
 import type { Sim } from './sim.ts'
 import { requestIdOf } from './sim-log.ts'
 
@@ -57,6 +58,7 @@ export function answerChat(sim: Sim, req: IncomingMessage, res: ServerResponse, 
         minTokens: body.min_tokens ?? 0,
         ignoreEos: body.ignore_eos === true,
         exactTokens: exactTokensIn(text),
+        text: scriptedAnswer(text, body.seed),
         stop: [body.stop ?? []].flat(),
         jsonSchema: tool ? (tool.parameters ?? { type: 'object' }) : responseSchema(body),
       }),

@@ -8,6 +8,7 @@ import { exactTokensIn } from './failures.ts'
 import { makeGeneration } from './generation.ts'
 import { completionLogprobs } from './logprobs.ts'
 import { answerSeed, checkAdmission, checkModel, outputTokensMax, preparePrompt } from './prompt.ts'
+import { scriptedAnswer } from './scripted-answer.ts'
 import type { Sim } from './sim.ts'
 import { requestIdOf } from './sim-log.ts'
 
@@ -55,6 +56,7 @@ export function answerCompletion(sim: Sim, req: IncomingMessage, res: ServerResp
           minTokens: body.min_tokens ?? 0,
           ignoreEos: body.ignore_eos === true,
           exactTokens: exactTokensIn(prompt.text),
+          text: scriptedAnswer(prompt.text, body.seed),
           stop: [body.stop ?? []].flat(),
           jsonSchema: responseSchema(body),
         }),

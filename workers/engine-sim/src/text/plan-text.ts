@@ -13,6 +13,8 @@ export interface TextRequest {
   /** Exactly this many tokens, `maxTokens` permitting. */
   readonly exactTokens?: number | undefined
   readonly stop: readonly string[]
+  /** Answer with this. */
+  readonly text?: string | undefined
   /** Answer with JSON that fits this schema. */
   readonly jsonSchema?: unknown
 }
@@ -26,7 +28,10 @@ export interface TextPlan {
 /** Decides an answer before it is generated: its tokens, how many, and why it ends. */
 export function planText(request: TextRequest): TextPlan {
   const random = makeRandom(request.seed)
-  if (request.jsonSchema !== undefined) return cutAtMax(splitPieces(sampleJson(request.jsonSchema, random)), request)
+  if (request.text !== undefined) return cutAtMax(splitPieces(request.text), request)
+  if (request.jsonSchema !== undefined) {
+    return cutAtMax(splitPieces(JSON.stringify(sampleJson(request.jsonSchema, random))), request)
+  }
   // Right-skewed, as answers are: most near a hundred tokens, a few several hundred.
   const natural = request.exactTokens ?? Math.floor(24 + 60 * random() + 320 * random() ** 3)
   const wanted = request.ignoreEos ? request.maxTokens : Math.max(natural, request.minTokens)
@@ -36,8 +41,8 @@ export function planText(request: TextRequest): TextPlan {
   return request.stop.length === 0 ? plan : cutAtStop(plan, request.stop)
 }
 
-function splitPieces(value: unknown): string[] {
-  return JSON.stringify(value).match(/[\s\S]{1,4}/gu) ?? ['{}']
+function splitPieces(text: string): string[] {
+  return text.match(/[\s\S]{1,4}/gu) ?? ['']
 }
 
 function cutAtMax(pieces: string[], { maxTokens }: TextRequest): TextPlan {
