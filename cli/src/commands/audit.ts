@@ -37,6 +37,8 @@ interface AuditRow {
   status_code: number
   attempts: number
   source: string
+  pool: string
+  why?: string | null
   usage: { input_tokens: number; output_tokens: number }
   timings: { total_ms: number }
   finished_at: string
@@ -59,6 +61,7 @@ export function addAuditCommands(program: Command, cli: Cli): void {
     'forebay audit verify',
     'forebay audit verify --tenant acme --public-key audit.pub',
     'forebay audit list --tenant acme --outcome failed --start 2026-11-01',
+    'forebay audit list --tenant acme --why --limit 20',
     'forebay audit export --tenant acme -o acme.jsonl',
   )
 
@@ -105,21 +108,29 @@ export function addAuditCommands(program: Command, cli: Cli): void {
     wholeNumber(1),
     100,
   )
-  onRun<[], Filters & { limit: number }>(cli, list, async ({ api, out }, _args, options) => {
+  list.option('--why', 'where each live request went, and why')
+  onRun<[], Filters & { limit: number; why?: boolean }>(cli, list, async ({ api, out }, _args, { why, ...options }) => {
     const rows: AuditRow[] = []
     for await (const page of pages(api(), options, Math.min(options.limit, 1_000))) {
       rows.push(...page)
       if (rows.length >= options.limit) break
     }
     const shown = rows.slice(0, options.limit)
-    out.data(shown, () =>
+    const routed = () =>
       table(
-        ['ID', 'MODEL', 'LANE', 'OUTCOME', 'STATUS', 'ATTEMPTS', 'SOURCE', 'IN', 'OUT', 'MS', 'FINISHED'],
-        shown.map((row) => [
-          ...[row.id, row.model, row.lane, row.outcome, row.status_code, row.attempts, row.source],
-          ...[row.usage.input_tokens, row.usage.output_tokens, row.timings.total_ms, time(row.finished_at)],
-        ]),
-      ),
+        ['ID', 'MODEL', 'POOL', 'FINISHED', 'WHY'],
+        shown.map((row) => [row.id, row.model, row.pool, time(row.finished_at), row.why ?? null]),
+      )
+    out.data(shown, () =>
+      why
+        ? routed()
+        : table(
+            ['ID', 'MODEL', 'LANE', 'OUTCOME', 'STATUS', 'ATTEMPTS', 'SOURCE', 'IN', 'OUT', 'MS', 'FINISHED'],
+            shown.map((row) => [
+              ...[row.id, row.model, row.lane, row.outcome, row.status_code, row.attempts, row.source],
+              ...[row.usage.input_tokens, row.usage.output_tokens, row.timings.total_ms, time(row.finished_at)],
+            ]),
+          ),
     )
     return exitCodes.ok
   })

@@ -75,6 +75,13 @@ describe('results', () => {
     expect(await ledgerDrift(db)).toMatchObject({ entries: 3_600, driftNano: 0, unmatched: 0 })
   })
 
+  it('keeps why a live request went where it went', async () => {
+    const db = await openTestDatabase()
+    const live = { requestId: 'req_1', batchId: null, line: null, chunk: null, lane: 'realtime', bytes: null } as const
+    await commitEvents({ db, events: [eventOf([resultOf({ ...live, route: 'eu: the best score.' })])] })
+    expect(await one(db, 'SELECT route_reason FROM requests')).toEqual({ route_reason: 'eu: the best score.' })
+  })
+
   it('commits nothing again when a replica dies between its commit and the acknowledgement', async () => {
     const db = await openTestDatabase()
     await seedPrices(db)

@@ -55,6 +55,7 @@ export async function insertRequests(tx: Queryable, arrivals: readonly Arrival[]
     input_key: ['text', (a) => a.requestBytes?.key ?? null],
     input_offset: ['bigint', (a) => a.requestBytes?.offset ?? null],
     input_bytes: ['int', (a) => a.requestBytes?.length ?? null],
+    route_reason: ['text', (a) => a.route ?? null],
     part_key: ['text', (a) => (a.bytes === null ? null : a.partKey)],
     part_offset: ['bigint', (a) => a.bytes?.offset ?? null],
     part_bytes: ['int', (a) => a.bytes?.length ?? null],

@@ -59,6 +59,8 @@ export const requestJobSchema = z.object({
   /** The reply-bus inbox of the gateway that waits. */
   replyTo: z.string(),
   estTokens: z.number().int().nonnegative(),
+  /** Why it goes to its pool and model, one sentence; its result carries the same. */
+  route: z.string().optional(),
   /** What budgets hold for it; its result carries the same. */
   holds: z.array(budgetHoldSchema).optional(),
   acceptedAtMs: z.number(),
@@ -142,6 +144,8 @@ export const requestResultSchema = z.object({
   modelVersion: z.string().nullable().default(null),
   /** SHA-256 of the body as it came, in hex. */
   bodyHash: z.string().nullable().default(null),
+  /** Why a live request went to its pool and model; none when there was nothing to choose. */
+  route: z.string().optional(),
   /** What budgets hold for it. */
   holds: z.array(budgetHoldSchema).optional(),
   /** Where the request's own bytes lie, if they are kept. */

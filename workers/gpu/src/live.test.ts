@@ -42,7 +42,7 @@ it('replies with the whole answer in frames numbered without gaps, and stores th
   cleanups.push(() => sim.stop())
   const b = await bench()
   const worker = await b.worker(sim.url)
-  await b.ask({ messages, max_tokens: 5 })
+  await b.ask({ messages, max_tokens: 5 }, { route: 'eu: the best score.' })
   await eventually(() => has(b, 'end') && b.results.length === 1, { what: 'the reply and its result' })
   await b.settled('default.realtime')
   const frames = b.frames.filter((frame) => frame.type !== 'alive')
@@ -56,6 +56,7 @@ it('replies with the whole answer in frames numbered without gaps, and stores th
     batchId: null,
     outcome: 'succeeded',
     statusCode: 200,
+    route: 'eu: the best score.',
     bytes: null,
   })
 })

@@ -77,7 +77,9 @@ export class LiveCalls implements Running {
     const { requestId } = request
     const tried = new Set<string>()
     const send = async (attempt: number): Promise<void> => {
-      const head = { v: 1, kind: 'request', ...request, pool: call.pool, attempt } as const
+      const moved =
+        call.pool === request.pool ? {} : { route: `${call.pool}: ${request.pool} failed the request before.` }
+      const head = { v: 1, kind: 'request', ...request, ...moved, pool: call.pool, attempt } as const
       try {
         await this.#send({ ...head, replyTo: this.#inbox, acceptedAtMs: nowMs, deadlineMs })
       } catch (err) {

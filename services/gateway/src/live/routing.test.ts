@@ -60,6 +60,7 @@ describe('a live request', () => {
     const answer = await harness.call('POST', '/v1/chat/completions', key, body('chat'))
     expect([answer.status, answer.headers.get('x-forebay-model')]).toEqual([200, 'cost'])
     expect(jobs[0]).toMatchObject({ model: 'cost', body: body('cost') })
+    expect(jobs[0]?.route).toMatch(/^chat is cost by routes\[0\]\. cheap: /)
     expect(await routed('chat')).toMatch(/The model `chat` does not exist/)
     const list = await harness.call('GET', '/v1/models', key)
     expect(list.json['data']).toContainEqual(expect.objectContaining({ id: 'chat', owned_by: 'alias' }))

@@ -90,7 +90,7 @@ async function serveLive(
   let answeredBy: string | undefined
   try {
     const { recorder } = turn
-    answeredBy = await compute({ deps, request, reply, endpoint, body, choice, wish, startedMs, recorder, draw })
+    answeredBy = await compute({ deps, request, reply, endpoint, body, choice, alias, wish, startedMs, recorder, draw })
   } finally {
     turn.finish(answeredBy)
   }
@@ -104,6 +104,8 @@ async function compute(options: {
   endpoint: InferenceEndpoint
   body: LiveBody
   choice: PoolChoice
+  /** Why its model answers and not the one that was asked for. */
+  alias: string | undefined
   wish: PoolWish
   startedMs: number
   recorder: AnswerRecorder | undefined
@@ -112,6 +114,7 @@ async function compute(options: {
   const { body, choice, deps, draw, endpoint, recorder, reply, request, startedMs, wish } = options
   const { clock, metrics } = deps
   const caller = callerOf(request)
+  const route = routeReason(options.alias, choice)
   const admission = await deps.limits
     .admit(caller, body.estTokens, (headers) => void reply.headers(headers))
     .catch((err: unknown) => {
@@ -132,6 +135,7 @@ async function compute(options: {
         body: body.text,
         stream: body.stream,
         estTokens: body.estTokens,
+        ...(route === undefined ? {} : { route }),
         ...(draw ? { holds: [...draw.holds] } : {}),
       },
       (tried) => deps.models.livePoolFor({ ...wish, tried })?.pool,
@@ -190,6 +194,13 @@ function costNow(
   const { said: modelVersions } = deps.models.versionsOf(pool, model)
   const atMs = deps.clock.now()
   return costOf({ tenantId, endpoint, model, lane, source: 'engine', modelVersions, atMs }, usage, deps.prices.all)
+}
+
+/** Why a request goes where it goes, for its record; undefined when there was nothing to choose. */
+function routeReason(alias: string | undefined, { reason, version, why }: PoolChoice): string | undefined {
+  if (alias === undefined && version === undefined && reason === 'only') return undefined
+  const named = typeof version === 'string' ? `version ${version}; ` : ''
+  return `${alias === undefined ? '' : `${alias} `}${named}${why}`
 }
 
 /** Aborts when the client closes its connection. */

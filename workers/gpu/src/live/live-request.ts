@@ -246,6 +246,7 @@ export class LiveRequest implements Task {
       modelVersion: this.#tools.modelVersion(job.model),
       bodyHash: createHash('sha256').update(this.#body).digest('hex'),
       requestBytes: null,
+      ...(job.route === undefined ? {} : { route: job.route }),
       ...(job.holds ? { holds: job.holds } : {}),
     })
   }

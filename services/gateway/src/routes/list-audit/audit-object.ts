@@ -18,6 +18,12 @@ export const auditSchema = z
     model: z.string(),
     model_version: z.string().nullable(),
     pool: z.string(),
+    why: z
+      .string()
+      .nullable()
+      .describe(
+        "Why a live request went to its pool and model; null where there was nothing to choose, and for a batch's line",
+      ),
     lane: z.string(),
     worker: z.string(),
     attempts: z.number().int(),
@@ -64,6 +70,7 @@ export interface AuditRow extends Row {
   model: string
   model_version: string | null
   pool: string
+  route_reason: string | null
   lane: string
   worker_id: string
   attempt: number
@@ -109,6 +116,7 @@ export function auditObject(row: AuditRow): z.infer<typeof auditSchema> {
     model: row.model,
     model_version: row.model_version,
     pool: row.pool,
+    why: row.route_reason,
     lane: row.lane,
     worker: row.worker_id,
     attempts: row.attempt,

@@ -21,6 +21,7 @@ beforeAll(async () => {
       [id, i === 1 ? 'failed' : 'succeeded'],
     )
   }
+  await harness.db.query("UPDATE requests SET route_reason = 'eu: the best score.' WHERE id = $1", [ids[0]])
   await eventually(async () => (await sealRound(harness.db)).entries === 3, { what: 'the rows to be sealed' })
 })
 afterAll(() => harness.stop())
@@ -34,6 +35,7 @@ it('lists rows in the order of their commits, by pages and filters, to admins on
       id: ids[0],
       attempts: 2,
       model_version: 'm@4096',
+      why: 'eu: the best score.',
       source: 'engine',
       body_sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
       timings: { queue_ms: 20, batcher_ms: 10, prefill_ms: 100, decode_ms: 300, total_ms: 400 },
