@@ -120,6 +120,18 @@ it('cuts a request that hangs, and fails only that one', async () => {
   expect(ofBatch[1]).toMatchObject({ outcome: 'failed', errorCode: 'engine_timeout' })
 })
 
+it('cuts a request that the engine does not work on long before its time limit, and runs it again', async () => {
+  const sim = await engine({ profile: 'laptop' })
+  const b = await bench()
+  await b.worker(sim.url, { lostMs: 1_000 })
+  // Long enough for the engine to be seen at work on it.
+  await b.release([line('warm', '[[sim:tokens=600]]', { max_tokens: 600 })], { batchId: 'batch_0' })
+  await eventually(() => b.results.length === 1, { what: 'the first result' })
+  await b.release([line('a', '[[sim:hang*1]] once')])
+  await eventually(() => b.results.length === 2, { what: 'the answer of the second attempt' })
+  expect(b.results[1]).toMatchObject({ outcome: 'succeeded', statusCode: 200 })
+})
+
 it('notices an engine that answers /health but makes no token, and goes on when a canary gets through', async () => {
   const sim = await engine({ profile: 'laptop', speed: 20 })
   const b = await bench()

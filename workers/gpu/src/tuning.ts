@@ -6,6 +6,8 @@ export interface WorkerTuning {
   idleMs: number
   /** An engine with work that makes no token for so long, a canary's included, is wedged. */
   stallMs: number
+  /** A call without an answer is lost when the engine, for so long, told of fewer than there are. */
+  lostMs: number
   /** Work waits so long for an engine that is down before it is handed back. */
   downGraceMs: number
   /** A part and its result event are stored at most so often, or at so many results. */
@@ -26,6 +28,7 @@ export const defaultTuning: WorkerTuning = {
   answerFloorMs: 60_000,
   idleMs: 25_000,
   stallMs: 30_000,
+  lostMs: 20_000,
   downGraceMs: 10_000,
   flushMs: 250,
   flushResults: 64,

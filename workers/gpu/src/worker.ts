@@ -20,6 +20,7 @@ import { openEngineClient } from './engine/engine-client.ts'
 import { EngineMonitor, type EngineState } from './engine/engine-monitor.ts'
 import { makeMemoryGauges } from './engine/memory-gauges.ts'
 import { makeTimeLimits } from './engine/time-limits.ts'
+import { makeWatchedClient } from './engine/watched-client.ts'
 import { HintingClient } from './hints/hinting-client.ts'
 import { LiveRunner } from './live/live-runner.ts'
 import { makeWorkerMetrics } from './metrics.ts'
@@ -89,8 +90,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     },
   })
   const client = several?.client ?? openEngineClient({ ...options.engine, connections, idleMs, clock })
+  const watched = makeWatchedClient({ client, clock, logger, lostMs: tuning.lostMs })
   const hinting = new HintingClient({
-    client,
+    client: watched,
     clock,
     logger,
     kind: () => (config.engineHints === 'auto' && monitor.state.up ? monitor.state.profile.kind : undefined),
@@ -150,6 +152,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     stallMs: tuning.stallMs,
     onSample: (sample) => {
       dispatcher.observe(sample)
+      // Of several engines, calls may be held here until theirs has its turn.
+      if (!several) watched.observe(sample)
       memory.observe(sample)
     },
     onChange: (state) => onEngine(state),
