@@ -1,9 +1,28 @@
+import { mkdir } from 'node:fs/promises'
 import { connect } from 'node:net'
+import { join } from 'node:path'
 import { type Clock, ForebayError } from '@forebay/kernel'
 import type { Command } from '../child.ts'
+import { freePort } from '../free-port.ts'
+import type { Supervisor } from './supervisor.ts'
 
-/** A Redis of the cluster's own: loopback, append-only file, never evicting. */
-export function redisCommand(options: { port: number; dir: string; env: Record<string, string | undefined> }): Command {
+/** Starts a Redis of our own under the supervisor, with its files in the data folder, and answers its URL once it works. */
+export async function startRedis(options: {
+  supervisor: Pick<Supervisor, 'start'>
+  clock: Clock
+  dataDir: string
+  env: Record<string, string | undefined>
+}): Promise<string> {
+  const port = await freePort()
+  const dir = join(options.dataDir, 'redis')
+  await mkdir(dir, { recursive: true })
+  options.supervisor.start('redis', redisCommand({ port, dir, env: options.env }))
+  await waitForRedis({ port, clock: options.clock })
+  return `redis://127.0.0.1:${port}`
+}
+
+/** Loopback, append-only file, never evicting. */
+function redisCommand(options: { port: number; dir: string; env: Record<string, string | undefined> }): Command {
   const settings = {
     bind: '127.0.0.1',
     port: String(options.port),
@@ -21,7 +40,7 @@ export function redisCommand(options: { port: number; dir: string; env: Record<s
 }
 
 /** Resolves when Redis answers. Throws `config_invalid`, saying how to install it, when it does not within 10 s. */
-export async function waitForRedis(options: { port: number; clock: Clock }): Promise<void> {
+async function waitForRedis(options: { port: number; clock: Clock }): Promise<void> {
   for (let waitedMs = 0; waitedMs < 10_000; waitedMs += 50) {
     if (await answers(options.port)) return
     await options.clock.sleep(50)

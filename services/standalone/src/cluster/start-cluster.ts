@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '@forebay/config'
 import { startEmbeddedPostgres } from '@forebay/embedded-postgres'
@@ -13,7 +12,7 @@ import { freePort } from '../free-port.ts'
 import { cacheSaltSecret } from '../kept-secret.ts'
 import { makeDataDir } from '../make-data-dir.ts'
 import { type Engine, openEngine } from '../open-engine.ts'
-import { redisCommand, waitForRedis } from './redis.ts'
+import { startRedis } from './redis.ts'
 import { Supervisor } from './supervisor.ts'
 
 // A worker is given no database and no key: it needs the queue, the blobs, the reply bus and the engine, nothing more.
@@ -125,20 +124,6 @@ export async function startCluster(options: {
     await stopAll(started).catch(() => {})
     throw err
   }
-}
-
-async function startRedis(options: {
-  supervisor: Supervisor
-  clock: Clock
-  dataDir: string
-  env: Record<string, string | undefined>
-}): Promise<string> {
-  const port = await freePort()
-  const dir = join(options.dataDir, 'redis')
-  await mkdir(dir, { recursive: true })
-  options.supervisor.start('redis', redisCommand({ port, dir, env: options.env }))
-  await waitForRedis({ port, clock: options.clock })
-  return `redis://127.0.0.1:${port}`
 }
 
 async function waitUntilReady(url: string, clock: Clock): Promise<void> {
