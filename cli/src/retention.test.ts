@@ -7,6 +7,7 @@ it('shows what is kept and by whose wish, and changes only what is given', async
     object: 'tenant.retention',
     tenant: 'acme',
     zero: false,
+    keep_live: false,
     own: { input_days: 7, output_days: null, audit_days: null, cache_seconds: null },
     in_force: { input_days: 7, output_days: 30, audit_days: null, cache_seconds: 3600 },
   }

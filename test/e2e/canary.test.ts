@@ -67,6 +67,46 @@ it('a prompt is in no log, metric, table or Redis key, and after an erasure noth
   expect(logs.filter((text) => text.includes(prompt) || text.includes(person))).toEqual([])
 })
 
+it('live content is kept where the tenant wishes it, byte for byte, with pointers in the audit row, and goes with its key', async () => {
+  const [row] = await harness.sql('SELECT tenant_id, api_key_id FROM requests LIMIT 1')
+  const tenant = String(row?.['tenant_id'])
+  await admin('POST', `/admin/tenants/${tenant}/retention`, { keep_live: true })
+  const ask = async (stream: boolean) => {
+    const body = JSON.stringify({
+      model,
+      max_tokens: 5,
+      stream,
+      messages: [{ role: 'user', content: `${prompt} again` }],
+    })
+    const answer = await fetch(`${harness.standalone.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${harness.standalone.apiKey}`, 'content-type': 'application/json' },
+      body,
+    })
+    const text = await answer.text()
+    const id = answer.headers.get('x-request-id')
+    const kept = await eventually(async () => (await harness.sql('SELECT * FROM requests WHERE id = $1', [id]))[0], {
+      what: 'the audit row',
+    })
+    const read = (name: string) => readFileSync(join(dataDir, 'blobs', String(kept?.[name])), 'utf8')
+    return { text, request: JSON.parse(read('input_key')), answer: read('part_key'), bytes: kept?.['part_bytes'] }
+  }
+  const whole = await ask(false)
+  expect(whole).toMatchObject({ answer: whole.text, bytes: Buffer.byteLength(whole.text) })
+  expect(whole.request).toMatchObject({ messages: [{ content: `${prompt} again` }] })
+  const streamed = await ask(true)
+  expect(streamed.answer).toContain('[DONE]')
+  expect(await placesOf(prompt)).toEqual([
+    expect.stringMatching(/^blob tenants\/.*\/live\/requests\//),
+    expect.stringMatching(/^blob tenants\/.*\/live\/requests\//),
+  ])
+  await admin('DELETE', `/admin/tenants/${tenant}/content?key=${row?.['api_key_id']}`)
+  await eventually(async () => (await count(`SELECT 1 FROM erasures WHERE status = 'completed'`)) === 2, {
+    what: 'the erasure',
+  })
+  expect(await placesOf(prompt)).toEqual([])
+})
+
 /** Answers how many requests end in an audit row. */
 async function sendEverything(): Promise<number> {
   const { openai } = harness
@@ -185,9 +225,13 @@ async function count(sql: string): Promise<number> {
   return (await harness.sql(sql)).length
 }
 
-async function admin(method: string, path: string): Promise<unknown> {
+async function admin(method: string, path: string, body?: object): Promise<unknown> {
   const { apiKey, url } = harness.standalone
-  const answer = await fetch(`${url}${path}`, { method, headers: { authorization: `Bearer ${apiKey}` } })
+  const answer = await fetch(`${url}${path}`, {
+    method,
+    headers: { authorization: `Bearer ${apiKey}`, ...(body ? { 'content-type': 'application/json' } : {}) },
+    ...(body ? { body: JSON.stringify(body) } : {}),
+  })
   expect(answer.ok).toBe(true)
   return answer.json()
 }

@@ -13,6 +13,7 @@ interface Kept {
 interface TenantRetention {
   tenant: string
   zero: boolean
+  keep_live: boolean
   own: Kept
   in_force: Kept
 }
@@ -25,6 +26,7 @@ interface Wishes {
   audit?: Wish
   cache?: Wish
   zero?: 'on' | 'off'
+  keepLive?: 'on' | 'off'
 }
 
 /** `forebay retention …`, for an admin key. */
@@ -53,22 +55,33 @@ export function addRetentionCommands(program: Command, cli: Cli): void {
     .option('--audit <days>', 'rows of the audit log', numberOrDefault)
     .option('--cache <seconds>', 'cached answers; 0: none', numberOrDefault)
     .addOption(
+      new Option('--keep-live <state>', 'bodies and answers of live requests, as inputs and outputs').choices([
+        'on',
+        'off',
+      ]),
+    )
+    .addOption(
       new Option('--zero <state>', 'zero retention: as 0 for inputs, outputs and answers').choices(['on', 'off']),
     )
-  onRun<[string], Wishes>(cli, set, async ({ api, out }, [tenant], { audit, cache, inputs, outputs, zero }) => {
-    const body = {
-      ...(inputs === undefined ? {} : { input_days: wishOf(inputs) }),
-      ...(outputs === undefined ? {} : { output_days: wishOf(outputs) }),
-      ...(audit === undefined ? {} : { audit_days: wishOf(audit) }),
-      ...(cache === undefined ? {} : { cache_seconds: wishOf(cache) }),
-      ...(zero === undefined ? {} : { zero: zero === 'on' }),
-    }
-    if (Object.keys(body).length === 0)
-      throw usageFailure('Nothing to set: give --inputs, --outputs, --audit, --cache or --zero.')
-    const changed = await api().call<TenantRetention>('POST', pathOf(tenant), { body })
-    out.data(changed, () => text(changed))
-    return exitCodes.ok
-  })
+  onRun<[string], Wishes>(
+    cli,
+    set,
+    async ({ api, out }, [tenant], { audit, cache, inputs, keepLive, outputs, zero }) => {
+      const body = {
+        ...(inputs === undefined ? {} : { input_days: wishOf(inputs) }),
+        ...(outputs === undefined ? {} : { output_days: wishOf(outputs) }),
+        ...(audit === undefined ? {} : { audit_days: wishOf(audit) }),
+        ...(cache === undefined ? {} : { cache_seconds: wishOf(cache) }),
+        ...(keepLive === undefined ? {} : { keep_live: keepLive === 'on' }),
+        ...(zero === undefined ? {} : { zero: zero === 'on' }),
+      }
+      if (Object.keys(body).length === 0)
+        throw usageFailure('Nothing to set: give --inputs, --outputs, --audit, --cache, --keep-live or --zero.')
+      const changed = await api().call<TenantRetention>('POST', pathOf(tenant), { body })
+      out.data(changed, () => text(changed))
+      return exitCodes.ok
+    },
+  )
 }
 
 function pathOf(tenant: string): string {
@@ -85,7 +98,7 @@ function numberOrDefault(value: string): Wish {
   return Number(value)
 }
 
-function text({ in_force: now, own, tenant, zero }: TenantRetention): string {
+function text({ in_force: now, keep_live: keepLive, own, tenant, zero }: TenantRetention): string {
   const row = (what: string, wish: number | null, value: number | null, unit: string, none: string) => [
     what,
     value === null ? none : `${value} ${unit}`,
@@ -97,5 +110,5 @@ function text({ in_force: now, own, tenant, zero }: TenantRetention): string {
     row('audit', own.audit_days, now.audit_days, 'days', 'for ever'),
     row('cache', own.cache_seconds, now.cache_seconds, 'seconds', ''),
   ]
-  return `${tenant}${zero ? ': zero retention' : ''}\n${table(['KEPT', 'FOR', 'BY'], rows)}`
+  return `${tenant}${zero ? ': zero retention' : ''}${keepLive ? ': keeps live content' : ''}\n${table(['KEPT', 'FOR', 'BY'], rows)}`
 }

@@ -56,9 +56,9 @@ export async function insertRequests(tx: Queryable, arrivals: readonly Arrival[]
     input_offset: ['bigint', (a) => a.requestBytes?.offset ?? null],
     input_bytes: ['int', (a) => a.requestBytes?.length ?? null],
     route_reason: ['text', (a) => a.route ?? null],
-    part_key: ['text', (a) => (a.bytes === null ? null : a.partKey)],
-    part_offset: ['bigint', (a) => a.bytes?.offset ?? null],
-    part_bytes: ['int', (a) => a.bytes?.length ?? null],
+    part_key: ['text', (a) => a.responseBytes?.key ?? (a.bytes === null ? null : a.partKey)],
+    part_offset: ['bigint', (a) => (a.responseBytes ?? a.bytes)?.offset ?? null],
+    part_bytes: ['int', (a) => (a.responseBytes ?? a.bytes)?.length ?? null],
     finished_at: [time, (a) => iso(a.finishedAtMs)],
   })
   const selected = rows.names

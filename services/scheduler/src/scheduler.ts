@@ -8,6 +8,7 @@ import type { Database, Row } from '@forebay/store'
 import { type ClaimedWork, type ClaimKind, workOnClaim } from './claim.ts'
 import { BatchCloser } from './close-batches.ts'
 import { runErasures, sweepErased } from './erase/erasures.ts'
+import { sweepLiveContent } from './erase/live-content.ts'
 import { finaliseClaimed } from './finalise/finalise-claimed.ts'
 import { readJudgeRun } from './judge/read-run.ts'
 import { startJudgeRun } from './judge/start-run.ts'
@@ -118,6 +119,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     loop('sweep', () => sweep({ db, blobs, pools, logger, clock, config }), sweepMs),
     loop('bodies', () => sweepBodies({ blobs, pools, logger, nowMs: clock.now() }).then(() => false), sweepBodiesMs),
     loop('erasures', (signal) => runErasures({ db, blobs, pools, clock, logger }, signal)),
+    loop('live-content', () => sweepLiveContent({ db, blobs, pools, config }), sweepMs),
     loop('erased', () => sweepErased({ db, blobs, pools, clock, logger }), sweepMs),
     loop('stores', () => pools.probeStores().then(() => false), 5 * pollMs),
     loop('holds', async () => (await sweepHolds(db)) === 1_000, 5 * pollMs),

@@ -35,6 +35,12 @@ export const blobKeys = {
   /** Where all copies of a chunk lie, as a prefix. */
   stagedChunk: (tenantId: string, batchId: string, chunk: number) =>
     `tenants/${tenantId}/batches/${batchId}/staged/${chunk}/`,
+  /** The body of a live request that is kept, under the day on which it ended (UTC, as YYYY-MM-DD). */
+  liveRequest: (tenantId: string, day: string, requestId: string) =>
+    `tenants/${tenantId}/live/requests/${day}/${requestId}`,
+  /** Its answer, as the client got it. */
+  liveAnswer: (tenantId: string, day: string, requestId: string) =>
+    `tenants/${tenantId}/live/answers/${day}/${requestId}`,
   /** Its existence tells every worker to start nothing more of the batch. */
   cancelled: (tenantId: string, batchId: string) => `tenants/${tenantId}/batches/${batchId}/cancelled`,
 }

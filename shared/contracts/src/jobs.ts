@@ -63,6 +63,8 @@ export const requestJobSchema = z.object({
   route: z.string().optional(),
   /** What budgets hold for it; its result carries the same. */
   holds: z.array(budgetHoldSchema).optional(),
+  /** Its body and its answer are to be kept in the pool's blob store. */
+  keepContent: z.boolean().optional(),
   acceptedAtMs: z.number(),
   deadlineMs: z.number(),
 })
@@ -150,7 +152,9 @@ export const requestResultSchema = z.object({
   holds: z.array(budgetHoldSchema).optional(),
   /** Where the request's own bytes lie, if they are kept. */
   requestBytes: bytesAtSchema.nullable().default(null),
-  /** Where the output line lies in the event's part; null for real-time requests, whose bytes are not kept. */
+  /** Where a real-time request's answer lies, if it is kept. */
+  responseBytes: bytesAtSchema.optional(),
+  /** Where the output line lies in the event's part; null for real-time requests. */
   bytes: z.object({ offset: z.number().int().nonnegative(), length: z.number().int().positive() }).nullable(),
 })
 export type RequestResult = z.infer<typeof requestResultSchema>

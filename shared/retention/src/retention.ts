@@ -13,6 +13,8 @@ export interface Retention {
   cacheSeconds: number
   /** Nothing is kept but for the time to download it. */
   zero: boolean
+  /** Bodies and answers of live requests are kept, as inputs and outputs are. */
+  keepLive: boolean
 }
 
 /** What holds for a tenant that says nothing itself: the settings' part of it. */
@@ -37,12 +39,13 @@ export async function readRetention(
   tenantId: string,
   defaults: RetentionDefaults,
 ): Promise<{ own: OwnRetention; inForce: Retention }> {
-  const [stored] = await db.query<Row & OwnRetention & { zero: boolean }>(
+  const [stored] = await db.query<Row & OwnRetention & { zero: boolean; keepLive: boolean }>(
     `SELECT input_days AS "inputDays", output_days AS "outputDays", audit_days AS "auditDays",
-       cache_seconds AS "cacheSeconds", zero FROM tenant_retention WHERE tenant_id = $1`,
+       cache_seconds AS "cacheSeconds", zero, keep_live AS "keepLive" FROM tenant_retention WHERE tenant_id = $1`,
     [tenantId],
   )
-  const { zero = false, ...own } = stored ?? { inputDays: null, outputDays: null, auditDays: null, cacheSeconds: null }
+  const none = { inputDays: null, outputDays: null, auditDays: null, cacheSeconds: null, zero: false, keepLive: false }
+  const { keepLive, zero, ...own } = stored ?? none
   const ttlSeconds = Math.floor(defaults.cacheTtlMs / 1000)
   return {
     own,
@@ -52,6 +55,7 @@ export async function readRetention(
       auditDays: own.auditDays ?? defaults.retentionAuditDays ?? null,
       cacheSeconds: zero ? 0 : Math.min(ttlSeconds, own.cacheSeconds ?? ttlSeconds),
       zero,
+      keepLive: keepLive && !zero,
     },
   }
 }

@@ -10,6 +10,8 @@ interface TenantRules {
   semantic: boolean
   /** Longest that an answer is kept. */
   ttlMs: number
+  /** Whether its live requests' content is kept. */
+  keepLive: boolean
 }
 
 /**
@@ -66,7 +68,7 @@ export class CacheRules implements Running {
 
   /** What a tenant wants. */
   of(tenantId: string): TenantRules {
-    return this.#tenants.get(tenantId) ?? { exact: true, semantic: false, ttlMs: this.#options.ttlMs }
+    return this.#tenants.get(tenantId) ?? { exact: true, semantic: false, ttlMs: this.#options.ttlMs, keepLive: false }
   }
 
   /** Reads what was written before the call; never rejects. */
@@ -96,7 +98,8 @@ export class CacheRules implements Running {
     )
     const tenants = await db.query<Row & { tenant_id: string } & TenantRules>(
       `SELECT coalesce(c.tenant_id, r.tenant_id) AS tenant_id, coalesce(exact, true) AND kept.seconds > 0 AS exact,
-         coalesce(semantic, false) AND kept.seconds > 0 AS semantic, 1000 * kept.seconds AS "ttlMs"
+         coalesce(semantic, false) AND kept.seconds > 0 AS semantic, 1000 * kept.seconds AS "ttlMs",
+         coalesce(r.keep_live AND NOT r.zero, false) AS "keepLive"
        FROM tenant_caches c FULL JOIN tenant_retention r ON r.tenant_id = c.tenant_id,
          LATERAL (SELECT CASE WHEN r.zero THEN 0 ELSE least(r.cache_seconds, $1::float8 / 1000) END AS seconds) AS kept`,
       [ttlMs],

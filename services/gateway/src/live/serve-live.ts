@@ -137,6 +137,7 @@ async function compute(options: {
         estTokens: body.estTokens,
         ...(route === undefined ? {} : { route }),
         ...(draw ? { holds: [...draw.holds] } : {}),
+        ...(deps.cacheRules.of(caller.tenantId).keepLive ? { keepContent: true } : {}),
       },
       (tried) => deps.models.livePoolFor({ ...wish, tried })?.pool,
     )

@@ -11,6 +11,7 @@ export const retentionSchema = z
     object: z.literal('tenant.retention'),
     tenant: z.string(),
     zero: z.boolean().describe('nothing is kept but for the time to download it'),
+    keep_live: z.boolean().describe('bodies and answers of live requests are kept as inputs and outputs are'),
     own: z
       .object({ input_days: days, output_days: days, audit_days: days, cache_seconds: days })
       .describe('what the tenant wishes itself; null: the default of the settings'),
@@ -41,6 +42,7 @@ export async function retentionObject(
     object: 'tenant.retention',
     tenant,
     zero: inForce.zero,
+    keep_live: inForce.keepLive,
     own: { ...shown(own), cache_seconds: own.cacheSeconds },
     in_force: { ...shown(inForce), cache_seconds: inForce.cacheSeconds },
   }

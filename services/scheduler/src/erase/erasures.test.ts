@@ -6,6 +6,7 @@ import { eventually, tempDir } from '@forebay/test-support'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { line, makeTestKit, type TestKit } from '../testing/test-kit.ts'
 import { runErasures, sweepErased } from './erasures.ts'
+import { sweepLiveContent } from './live-content.ts'
 
 let kit: TestKit
 beforeAll(async () => {
@@ -181,4 +182,28 @@ test('an erasure that a store’s outage stops half-way says so, and goes on whe
   expect(await run(blobs)).toBe(true)
   expect(await state()).toEqual([{ status: 'completed', waiting_for: null, files: 2 }])
   await lone.stop()
+})
+
+test('live content goes by the day when its tenant no longer keeps it: bodies as inputs, answers as outputs', async () => {
+  const day = (ago: number) => new Date(Date.now() - ago * 86_400_000).toISOString().slice(0, 10)
+  await kit.db.query(
+    `INSERT INTO tenant_retention (tenant_id, input_days, keep_live, live_requests_from, live_answers_from)
+     VALUES ('acme', 2, true, $1, $1)`,
+    [day(60)],
+  )
+  const keys = [60, 31, 3, 2].flatMap((ago) => [
+    blobKeys.liveRequest('acme', day(ago), 'r'),
+    blobKeys.liveAnswer('acme', day(ago), 'r'),
+  ])
+  for (const key of keys) await kit.blobs.put(key, Buffer.from('x'))
+  const run = () => sweepLiveContent({ ...kit, config: { retentionInputDays: undefined, retentionOutputDays: 30 } })
+  while (await run());
+  const left = []
+  for (const key of keys) if ((await kit.blobs.size(key)) !== undefined) left.push(key)
+  expect(left).toEqual([
+    blobKeys.liveAnswer('acme', day(3), 'r'),
+    blobKeys.liveRequest('acme', day(2), 'r'),
+    blobKeys.liveAnswer('acme', day(2), 'r'),
+  ])
+  expect(await run()).toBe(false)
 })

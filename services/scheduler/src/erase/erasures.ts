@@ -5,6 +5,7 @@ import { type Clock, describeError, type Logger, newId } from '@forebay/kernel'
 import type { Pools } from '@forebay/pools'
 import type { Database, Row } from '@forebay/store'
 import { eraseBatchRow } from './erase-batch.ts'
+import { eraseLiveContent } from './live-content.ts'
 import { type Erasure, filesKept, filesToErase, selectedBatches, stopBatches } from './selection.ts'
 
 /* pending ─▶ running ─▶ completed. Each step finds out from the tables what is left to do: after a crash, or beside a
@@ -71,6 +72,7 @@ async function erase(options: EraseOptions, erasure: Erasure, signal: AbortSigna
   }
   const { selector, target, tenantId } = erasure
   if (selector === 'key' || selector === 'tenant') {
+    await eraseLiveContent(options, { tenantId, apiKeyId: selector === 'key' ? target : undefined })
     const rows = await eraseRows(db, { tenantId, apiKeyId: selector === 'key' ? target : undefined })
     await db.query('UPDATE erasures SET requests = requests + $2 WHERE id = $1', [erasure.id, rows])
   }

@@ -4,6 +4,7 @@ import type { JobReceiver, LeasedJob } from '@forebay/queue-core'
 import type { ReplyBus } from '@forebay/reply-bus'
 import { settleDone } from '../settle-done.ts'
 import type { WorkerTools } from '../tools.ts'
+import { keepContent } from './kept-content.ts'
 import { type GiveUp, type LiveEnd, LiveRequest } from './live-request.ts'
 import { makeReplySender } from './reply-sender.ts'
 
@@ -46,7 +47,9 @@ export class LiveRunner implements Running {
       return
     }
     other?.abandon('superseded')
-    const reply = makeReplySender({ bus: this.#bus, job, clock, logger })
+    const sender = makeReplySender({ bus: this.#bus, job, clock, logger })
+    const kept = job.keepContent === true ? keepContent(job.body, sender) : undefined
+    const reply = kept?.reply ?? sender
     let onEnd: (end: LiveEnd) => void = () => {}
     const ended = new Promise<LiveEnd>((resolve) => {
       onEnd = resolve
@@ -66,7 +69,7 @@ export class LiveRunner implements Running {
       cancelDeadline()
       lost.removeEventListener('abort', onLost)
       if (this.#newest.get(job.requestId) === request) this.#newest.delete(job.requestId)
-      if (result) await flusher.add({ result, line: null })
+      if (result) await flusher.add({ result, line: null, content: kept?.content })
       await settleDone({ receiver, leased, clock, logger })
       this.#held.delete(request)
       onFree()

@@ -3,12 +3,15 @@ import { blobKeys, type ChunkNote, type RequestResult, type ResultEvent } from '
 import type { EngineMeter } from '@forebay/engine-time'
 import { backoffMs, type Clock, describeError, type Logger, newId, type Running } from '@forebay/kernel'
 import type { JobSender } from '@forebay/queue-core'
+import type { KeptContent } from '../live/kept-content.ts'
 import type { WorkerMetrics } from '../metrics.ts'
 
 /** A result on its way out; `line` is its line of the output or error file, null for a real-time request. */
 export interface FinishedRequest {
   readonly result: Omit<RequestResult, 'bytes'>
   readonly line: Buffer | null
+  /** Of a real-time request whose content is to be kept. */
+  readonly content?: KeptContent | undefined
 }
 
 interface Pending {
@@ -149,6 +152,7 @@ export class ResultFlusher implements Running {
       idle: this.#takeIdle(startedMs),
     }
     const { key } = part
+    if (!(await this.#keepContent(items, part.results, startedMs))) return
     if (key !== null && !(await this.#untilDone('part', () => this.#options.blobs.put(key, part.bytes)))) return
     const sent = await this.#untilDone('result event', async () => {
       const [answer] = await sender.send([{ id: event.id, job: event }])
@@ -159,6 +163,34 @@ export class ResultFlusher implements Running {
     this.#unflushed -= items.length
     metrics.unflushed.set(this.#unflushed)
     for (const item of items) item.resolve()
+  }
+
+  /** Stores what is to be kept of live requests, and says in their results where; false when stopped before. */
+  async #keepContent(items: readonly Pending[], results: RequestResult[], nowMs: number): Promise<boolean> {
+    const day = new Date(nowMs).toISOString().slice(0, 10)
+    const put = (key: string, bytes: Buffer) =>
+      this.#untilDone('live content', () => this.#options.blobs.put(key, bytes))
+    for (const { finished } of items) {
+      if (!finished?.content) continue
+      const { requestId, tenantId } = finished.result
+      const at = results.findIndex((result) => result.requestId === requestId)
+      const result = results[at]
+      if (!result) continue
+      const { request } = finished.content
+      const answer = finished.content.answer()
+      const keys = {
+        request: blobKeys.liveRequest(tenantId, day, requestId),
+        answer: blobKeys.liveAnswer(tenantId, day, requestId),
+      }
+      if (!(await put(keys.request, request))) return false
+      if (answer.length > 0 && !(await put(keys.answer, answer))) return false
+      results[at] = {
+        ...result,
+        requestBytes: { key: keys.request, offset: 0, length: request.length },
+        ...(answer.length > 0 ? { responseBytes: { key: keys.answer, offset: 0, length: answer.length } } : {}),
+      }
+    }
+    return true
   }
 
   /** Tries until it succeeds; false when stopped before. */

@@ -26,10 +26,15 @@ it('changes what is given, goes back to the default with null, and says what is 
     own: { input_days: 7, output_days: null, audit_days: 400, cache_seconds: 60 },
     in_force: { input_days: 7, output_days: 30, audit_days: 400, cache_seconds: 60 },
   })
+  expect((await set('kept', { keep_live: true })).json).toMatchObject({ keep_live: true })
   expect((await set('kept', { zero: true })).json).toMatchObject({
+    keep_live: false,
     in_force: { input_days: 0, output_days: 0, audit_days: 400, cache_seconds: 0 },
   })
-  expect((await set('kept', { zero: false })).json).toMatchObject({ in_force: { input_days: 7, cache_seconds: 60 } })
+  expect((await set('kept', { zero: false })).json).toMatchObject({
+    keep_live: true,
+    in_force: { input_days: 7, cache_seconds: 60 },
+  })
 })
 
 it('refuses what it cannot do, and who may not', async () => {
