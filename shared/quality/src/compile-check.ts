@@ -13,14 +13,14 @@ type Judge = (text: string) => string | undefined
 
 const compileMs = 1_000
 const checkMs = 250
-// A check so slow holds up everything else that its worker does.
+// In a row: a check so slow holds up everything else that its worker does, a busy machine is slow now and then.
 const timeoutsMax = 3
 const shownMax = 300
 
 /**
  * Compiles a check. Throws `invalid_value`, with the `param` below `forebay.check` that is at fault, for a schema or an
  * expression that cannot be used. Regular expressions, also those within a schema, run in a linear-time engine; whatever
- * takes longer than 250 ms of an answer is cut off and taken for a failure, and a check that did so three times fails
+ * takes longer than 250 ms of an answer is cut off and taken for a failure, and a check that did so three times in a row fails
  * every answer.
  */
 export function compileCheck(check: AnswerCheck): FitsNot {
@@ -35,7 +35,9 @@ export function compileCheck(check: AnswerCheck): FitsNot {
     if (texts.length === 0) return 'The answer has no text.'
     if (timeouts >= timeoutsMax) return 'The check takes too long: it was given up.'
     try {
-      return runBounded(checkMs, () => firstFault(texts, judge))
+      const fault = runBounded(checkMs, () => firstFault(texts, judge))
+      timeouts = 0
+      return fault
     } catch (err) {
       if (isForebayError(err) && err.code === 'timeout') {
         timeouts++
