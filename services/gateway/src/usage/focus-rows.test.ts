@@ -50,17 +50,20 @@ it('gives a row per usage type, whose costs are together what the ledger charged
   expect(focusRows(entry(), prices)).toMatchObject([
     {
       BilledCost: '0.000015000',
-      ConsumedQuantity: 100,
+      ConsumedQuantity: '100.0',
+      ListUnitPrice: '0.00000015',
       PricingUnit: 'tokens',
       SkuId: 'm/realtime/input',
       SubAccountId: 'search',
-      SkuPriceId: 1,
+      SkuPriceId: 'price-1',
+      BillingPeriodStart: '2026-05-01T00:00:00Z',
+      BillingPeriodEnd: '2026-06-01T00:00:00Z',
     },
     {
       BilledCost: '0.000006000',
-      ConsumedQuantity: 10,
+      ConsumedQuantity: '10.0',
       SkuId: 'm/realtime/output',
-      ChargePeriodStart: '2026-05-01T00:00:00.000Z',
+      ChargePeriodStart: '2026-05-01T00:00:00Z',
     },
   ])
 })
@@ -72,9 +75,16 @@ it('never lets the split differ from the amount: what does not add up is one row
 })
 
 it('shows corrections as such, and idle time not at all', () => {
-  const credit = entry({ kind: 'credit', amount_nano: -1_500_000_000, reason: 'outage', model: null, price_ids: [] })
+  const credit = entry({
+    kind: 'credit',
+    amount_nano: -1_500_000_000,
+    reason: 'outage',
+    corrects: 1,
+    model: null,
+    price_ids: [],
+  })
   expect(focusRows(credit, prices)).toMatchObject([
-    { BilledCost: '-1.500000000', ChargeCategory: 'Credit', ChargeDescription: 'outage' },
+    { BilledCost: '-1.500000000', ChargeCategory: 'Credit', ChargeClass: 'Correction', ChargeDescription: 'outage' },
   ])
   expect(focusRows(entry({ kind: 'idle' }), prices)).toEqual([])
 })

@@ -1,37 +1,6 @@
 import { chargeFor, type Price } from '@forebay/pricing'
 import type { LedgerRow } from '../admin/ledger-object.ts'
-
-/** The columns of a FOCUS 1.2 export; those that begin with `x_` are ours. */
-export const focusColumns = [
-  'BilledCost',
-  'EffectiveCost',
-  'BillingCurrency',
-  'BillingAccountId',
-  'SubAccountId',
-  'ChargeCategory',
-  'ChargeDescription',
-  'ChargePeriodStart',
-  'ChargePeriodEnd',
-  'ConsumedQuantity',
-  'ConsumedUnit',
-  'PricingQuantity',
-  'PricingUnit',
-  'ListUnitPrice',
-  'ServiceCategory',
-  'ServiceName',
-  'ProviderName',
-  'SkuId',
-  'SkuPriceId',
-  'ResourceId',
-  'x_ApiKeyId',
-  'x_BatchId',
-  'x_RequestId',
-  'x_Lane',
-  'x_ModelVersion',
-  'x_CacheHit',
-] as const
-
-type FocusRow = Partial<Record<(typeof focusColumns)[number], string | number | null>>
+import type { FocusRow } from './focus-columns.ts'
 
 /** The rows of one ledger entry: one per usage type charged, whose billed costs are together its amount; none for idle time. */
 export function focusRows(entry: LedgerRow, prices: ReadonlyMap<number, Price>): FocusRow[] {
@@ -40,13 +9,24 @@ export function focusRows(entry: LedgerRow, prices: ReadonlyMap<number, Price>):
   const common: FocusRow = {
     BillingCurrency: entry.currency,
     BillingAccountId: entry.tenant_id,
+    BillingAccountName: entry.tenant_id,
+    BillingPeriodStart: focusTime(Date.UTC(at.getUTCFullYear(), at.getUTCMonth())),
+    BillingPeriodEnd: focusTime(Date.UTC(at.getUTCFullYear(), at.getUTCMonth() + 1)),
     SubAccountId: entry.project_id,
-    ChargePeriodStart: at.toISOString(),
-    ChargePeriodEnd: new Date(at.getTime() + 1_000).toISOString(),
-    ServiceCategory: 'AI and Machine Learning',
-    ServiceName: 'Forebay inference',
+    SubAccountName: entry.project_id,
+    InvoiceIssuerName: 'Forebay',
     ProviderName: 'Forebay',
+    PublisherName: 'Forebay',
+    ServiceCategory: 'AI and Machine Learning',
+    ServiceSubcategory: 'Generative AI',
+    ServiceName: 'Forebay inference',
+    ChargePeriodStart: focusTime(at.getTime()),
+    ChargePeriodEnd: focusTime(at.getTime() + 1_000),
     ResourceId: entry.model,
+    ResourceName: entry.model,
+    ResourceType: entry.model === null ? null : 'Model',
+    Tags: '{}',
+    x_Pool: entry.pool,
     x_ApiKeyId: entry.api_key_id,
     x_BatchId: entry.batch_id,
     x_RequestId: entry.request_id,
@@ -54,29 +34,60 @@ export function focusRows(entry: LedgerRow, prices: ReadonlyMap<number, Price>):
     x_ModelVersion: entry.model_version,
     x_CacheHit: entry.kind === 'cache_hit' ? 'true' : 'false',
   }
-  const whole = { ...common, BilledCost: cost(entry.amount_nano), EffectiveCost: cost(entry.amount_nano) }
+  const whole = { ...common, ...costs(entry.amount_nano), ChargeFrequency: 'Usage-Based' }
   if (entry.kind === 'credit' || entry.kind === 'adjustment') {
     return [
-      { ...whole, ChargeCategory: entry.kind === 'credit' ? 'Credit' : 'Adjustment', ChargeDescription: entry.reason },
+      {
+        ...whole,
+        ChargeCategory: entry.kind === 'credit' ? 'Credit' : 'Adjustment',
+        ChargeFrequency: 'One-Time',
+        ChargeClass: entry.corrects === null ? null : 'Correction',
+        ChargeDescription: entry.reason,
+      },
     ]
   }
   const charge = chargeOf(entry, prices)
-  if (charge.amountNano !== entry.amount_nano || charge.items.length === 0)
-    return [{ ...whole, ChargeCategory: 'Usage' }]
-  return charge.items.map((item) => ({
-    ...common,
-    BilledCost: cost(item.nano),
-    EffectiveCost: cost(item.nano),
-    ChargeCategory: 'Usage',
-    ChargeDescription: `${item.usageType} tokens`,
-    ConsumedQuantity: item.tokens,
-    ConsumedUnit: 'tokens',
-    PricingQuantity: item.tokens,
-    PricingUnit: 'tokens',
-    ListUnitPrice: item.price === null ? null : (item.price.nanoPerMillion / 1e15).toFixed(15).replace(/0+$/, '0'),
-    SkuId: `${entry.model}/${entry.lane}/${item.usageType}`,
-    SkuPriceId: item.price?.id ?? null,
-  }))
+  if (charge.amountNano !== entry.amount_nano || charge.items.length === 0) {
+    return [
+      { ...whole, ChargeCategory: 'Usage', PricingCategory: 'Standard', SkuId: entry.model, SkuPriceId: 'several' },
+    ]
+  }
+  return charge.items.map((item) => {
+    const unitPrice =
+      item.price === null ? null : (item.price.nanoPerMillion / 1e15).toFixed(15).replace(/(\.\d+?)0+$/, '$1')
+    return {
+      ...whole,
+      ...costs(item.nano),
+      ChargeCategory: 'Usage',
+      ChargeDescription: `${item.usageType} tokens`,
+      ConsumedQuantity: quantity(item.tokens),
+      ConsumedUnit: 'tokens',
+      PricingCategory: 'Standard',
+      PricingQuantity: quantity(item.tokens),
+      PricingUnit: 'tokens',
+      ListUnitPrice: unitPrice,
+      ContractedUnitPrice: unitPrice,
+      SkuId: `${entry.model}/${entry.lane}/${item.usageType}`,
+      SkuMeter: `${item.usageType} tokens`,
+      SkuPriceId: item.price === null ? 'unpriced' : `price-${item.price.id}`,
+    }
+  })
+}
+
+/** The price book has one price for a tenant, so what is listed, agreed and billed is the same. */
+function costs(nano: number): FocusRow {
+  const amount = cost(nano)
+  return { BilledCost: amount, EffectiveCost: amount, ListCost: amount, ContractedCost: amount }
+}
+
+/** To the second, in UTC, as FOCUS writes times. */
+function focusTime(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19)}Z`
+}
+
+/** With a decimal: the validator takes a column of whole numbers for the wrong type. */
+function quantity(tokens: number): string {
+  return tokens.toFixed(1)
 }
 
 /** What was charged, split again by the prices that were applied. */

@@ -5,7 +5,8 @@ import { z } from 'zod'
 import type { LedgerRow } from '../../admin/ledger-object.ts'
 import { callerOf } from '../../auth/require-caller.ts'
 import type { Route } from '../../gateway-deps.ts'
-import { csvLine, focusColumns, focusRows } from '../../usage/focus-rows.ts'
+import { focusColumns } from '../../usage/focus-columns.ts'
+import { csvLine, focusRows } from '../../usage/focus-rows.ts'
 import { usageTime } from '../../usage/usage-time.ts'
 
 const pageRows = 2_000
