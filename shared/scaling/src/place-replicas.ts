@@ -23,12 +23,8 @@ export interface Placed {
   short: boolean
 }
 
-/** How carefully: above 1 asks for more than is needed, for deciding what is not needed any more. */
-export interface Care {
-  readonly batch: number
-  readonly live: number
-}
-
+// Batches are estimated: so much more than they say is counted on.
+const batchCare = 1.05
 // A batch is to be done so long before its deadline, and its files have to be written.
 const finishMs = 120_000
 const finishShare = 0.05
@@ -57,9 +53,8 @@ export function placeReplicas(options: {
   demands: readonly Demand[]
   pools: readonly PlaceablePool[]
   nowMs: number
-  care: Care
 }): Map<string, Placed> {
-  const { care, demands, nowMs, pools } = options
+  const { demands, nowMs, pools } = options
   const supplies = new Map(
     pools.map((pool): [string, Supply] => {
       const replicas = Math.min(pool.minReplicas, room(pool))
@@ -68,7 +63,7 @@ export function placeReplicas(options: {
   )
   for (const demand of demands) {
     const own = demand.pools.flatMap((name) => supplies.get(name) ?? []).sort(preferred)
-    const needed = neededOf(demand, own, nowMs, care)
+    const needed = neededOf(demand, own, nowMs)
     for (;;) {
       const unmet = firstUnmet(needed, own)
       if (!unmet) break
@@ -124,7 +119,7 @@ interface Needed {
 
 type Unmet = ({ kind: 'live' } & Needed['live']) | ({ kind: 'due' } & Needed['due'][number])
 
-function neededOf(demand: Demand, own: readonly Supply[], nowMs: number, care: Care): Needed {
+function neededOf(demand: Demand, own: readonly Supply[], nowMs: number): Needed {
   const { live } = demand
   const readyRate = own.reduce((sum, { pool }) => sum + pool.ready * pool.tokensPerSecond, 0)
   const provisioned = own.reduce((sum, { pool }) => sum + (pool.ready + pool.warmingMs.length), 0)
@@ -140,11 +135,11 @@ function neededOf(demand: Demand, own: readonly Supply[], nowMs: number, care: C
     const withinMs = leftMs - Math.min(finishMs, leftMs / 4) - finishShare * leftMs
     // What can be met by no replica to come is still done soon after one came.
     const possibleMs = Math.max(withinMs, Math.max(quickestMs, coldMs) + finishMs)
-    return { deadlineMs, tokens: tokens * care.batch, asked: tokens, withinMs: possibleMs }
+    return { deadlineMs, tokens: tokens * batchCare, asked: tokens, withinMs: possibleMs }
   })
   const waiting = live.waitingTokens / waitingWithinS
   return {
-    live: { rate: Math.max((live.need + waiting) * care.live, pressure), pressed: pressure > live.need + waiting },
+    live: { rate: Math.max(live.need + waiting, pressure), pressed: pressure > live.need + waiting },
     liveMean: live.mean,
     due,
   }

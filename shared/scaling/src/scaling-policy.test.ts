@@ -80,7 +80,7 @@ describe('a pool', () => {
     const load = { live: [live(50_000)] }
     const seen = [run.step(load), run.step(load), run.step(load), run.step(load), run.step(load)].flat()
     expect(seen.map(({ desired }) => desired)).toEqual([4, 4, 8, 8, 16])
-    expect(seen[0]?.reason).toContain('which asks for 60; more follow in the next step')
+    expect(seen[0]?.reason).toContain('which asks for 65; more follow in the next step')
   })
 
   it('shrinks only after fewer have sufficed for 300 s, and then to zero when nothing is left', () => {
@@ -108,7 +108,7 @@ describe('a pool', () => {
     expect(run.over(5 * minute, { live: [live(2_000)] })).toMatchObject([{ wanted: 3 }])
     let rate = 2_000
     const rising = run.over(2 * minute, () => {
-      rate += 150
+      rate += 200
       return { live: [live(rate)] }
     })
     expect(rising[0]?.desired).toBeGreaterThan(5)

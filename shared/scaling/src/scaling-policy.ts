@@ -17,9 +17,9 @@ export interface ScalingPolicy {
 /** What can be set about a policy. */
 export interface ScalingOptions {
   readonly pace?: Partial<Pace>
-  /** Live traffic is prepared for with so much more than was seen; 1.2 when not given. */
+  /** Live traffic is prepared for with so much more than was seen; 1.3 when not given. */
   readonly liveHeadroom?: number
-  /** How far back live traffic is remembered; 5 min when not given. */
+  /** From how far back live traffic is prepared for; 1 min when not given: what lay further back holds through the pace. */
   readonly liveMemoryMs?: number
   /** A pool without live requests for so long may go to zero; 15 min when not given. */
   readonly liveQuietMs?: number
@@ -30,16 +30,12 @@ interface PoolMemory {
   arrivals: Arrivals
 }
 
-// What must be needed less before a replica that is there is given up; a start costs more than a while of waiting.
-const keep = { batch: 1.1, live: 1.05 }
-const plain = { batch: 1.05, live: 1 }
-
 /** Makes a policy that remembers nothing yet. */
 export function makeScalingPolicy(options: ScalingOptions = {}): ScalingPolicy {
   const pace = { ...defaultPace, ...options.pace }
-  const memoryMs = options.liveMemoryMs ?? 5 * 60_000
+  const memoryMs = options.liveMemoryMs ?? 60_000
   const quietMs = options.liveQuietMs ?? 15 * 60_000
-  const headroom = options.liveHeadroom ?? 1.2
+  const headroom = options.liveHeadroom ?? 1.3
   const memories = new Map<string, PoolMemory>()
   const resumed = new Map<string, number>()
   const forecasts = new Map<string, ReturnType<typeof makeLiveForecast>>()
@@ -78,8 +74,7 @@ export function makeScalingPolicy(options: ScalingOptions = {}): ScalingPolicy {
       const demands = gatherDemand(state, (key, load) =>
         expect(key, load, nowMs, Math.min(...load.pools.map((name) => coldMs.get(name) ?? 0))),
       )
-      const up = placeReplicas({ demands, pools, nowMs, care: plain })
-      const down = placeReplicas({ demands, pools, nowMs, care: keep })
+      const up = placeReplicas({ demands, pools, nowMs })
       const wantedOf = (name: string) => up.get(name)?.replicas ?? 0
       return pools.map((pool) => {
         const { memory, name, ready } = pool
@@ -91,7 +86,7 @@ export function makeScalingPolicy(options: ScalingOptions = {}): ScalingPolicy {
             : memory.steps.next({
                 nowMs,
                 up: wanted,
-                down: Math.max(down.get(name)?.replicas ?? 0, standIn(pool, pools, demands, wantedOf)),
+                down: standIn(pool, pools, demands, wantedOf),
                 least: pool.minReplicas,
                 most: pool.maxReplicas,
                 stableMs: pool.coldStartMs,
