@@ -18,6 +18,7 @@ import type { CacheRules } from './cache/cache-rules.ts'
 import type { HitReporter } from './cache/hit-reporter.ts'
 import type { LiveAnswers } from './cache/live-answers.ts'
 import type { TenantLimits } from './limits/tenant-limits.ts'
+import type { ComplexityChecks } from './live/complexity-checks.ts'
 import type { LiveCalls } from './live/live-calls.ts'
 import type { ModelDirectory } from './live/model-directory.ts'
 import type { GatewayMetrics } from './metrics.ts'
@@ -45,6 +46,8 @@ export interface GatewayDeps {
   limits: TenantLimits
   models: ModelDirectory
   calls: LiveCalls
+  /** The measured quality of rules that choose by complexity. */
+  complexity: ComplexityChecks
   budgets: LiveBudgets
   prices: PriceCache
   answers: LiveAnswers

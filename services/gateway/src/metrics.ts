@@ -44,6 +44,18 @@ export function makeGatewayMetrics(registry: Registry) {
       labelNames: ['pool', 'reason'],
       registers,
     }),
+    complexityChecks: new Counter({
+      name: 'forebay_complexity_checks_total',
+      help: 'Answers compared with those of the other model of a complexity rule, by verdict: agreed, differed, error',
+      labelNames: ['alias', 'verdict'],
+      registers,
+    }),
+    complexityFallback: new Gauge({
+      name: 'forebay_complexity_fallback',
+      help: '1 while the large model of a complexity rule answers everything, because too few answers agree; else 0',
+      labelNames: ['alias'],
+      registers,
+    }),
     rateLimited: new Counter({
       name: 'forebay_rate_limited_total',
       help: 'Requests refused by a rate limit, by limit',

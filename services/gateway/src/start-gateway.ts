@@ -16,6 +16,7 @@ import { SimilarAnswers } from './cache/similar-answers.ts'
 import { findTrouble } from './find-trouble.ts'
 import { openCountingWindows } from './limits/counting-windows.ts'
 import { makeTenantLimits } from './limits/tenant-limits.ts'
+import { ComplexityChecks } from './live/complexity-checks.ts'
 import { LiveCalls } from './live/live-calls.ts'
 import { ModelDirectory } from './live/model-directory.ts'
 import { makeGatewayMetrics } from './metrics.ts'
@@ -78,12 +79,28 @@ export async function startGateway(options: {
     erase: (tenantId) => answers.eraseTenant(tenantId),
     clear: () => answers.clear(),
   })
+  const complexity = new ComplexityChecks({ db, pools, clock, logger, metrics, calls, models })
   const trouble = () => findTrouble({ db, blobs, pools, bus, clock })
   const probe = new PoolProbe({ pools, clock })
   let stopping = false
   const app = await buildApp(
     {
-      ...{ config, clock, logger, registry, metrics, db, blobs, pools, authenticator, limits, models, calls, trouble },
+      ...{
+        config,
+        clock,
+        logger,
+        registry,
+        metrics,
+        db,
+        blobs,
+        pools,
+        authenticator,
+        limits,
+        models,
+        calls,
+        complexity,
+        trouble,
+      },
       ...{ answers, cacheRules, reporter, budgets, prices },
     },
     { stopping: () => stopping },
@@ -106,6 +123,7 @@ export async function startGateway(options: {
       () => {},
     )
     await closed
+    await complexity.stop()
     await calls.stop()
     await budgets.stop()
     await prices.stop()
@@ -123,6 +141,7 @@ export async function startGateway(options: {
     await budgets.start()
     await models.start()
     await calls.start()
+    await complexity.start()
     answers.start()
     reporter.start()
     await cacheRules.start()

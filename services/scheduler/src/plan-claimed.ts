@@ -4,6 +4,7 @@ import type { Config } from '@forebay/config'
 import { blobKeys } from '@forebay/contracts'
 import { type Clock, isForebayError, type Logger } from '@forebay/kernel'
 import type { Pools } from '@forebay/pools'
+import { readDistrust } from '@forebay/rollouts'
 import type { Database } from '@forebay/store'
 import type { BatchRow } from './batch-row.ts'
 import { recordBatchEvent } from './events.ts'
@@ -99,7 +100,8 @@ async function readAndPlan(
   signal: AbortSignal,
 ): Promise<PlanOutcome> {
   const cacheTokens = (model: string) => options.models.cacheTokens(model)
-  const lines = aliasedLines({ rules: options.pools.routes, batch, knowsModel })
+  const distrust = await readDistrust(options.db, options.pools.routes)
+  const lines = aliasedLines({ rules: options.pools.routes, batch, knowsModel, distrust })
   const rules = { ...options.config, endpoint: batch.endpoint, cacheTokens, ...lines }
   const message = `Cannot find file ${batch.inputFileId}, or the organization does not have access to it.`
   const gone: PlanOutcome = {

@@ -126,6 +126,22 @@ export const routingSchema = z
   })
   .describe('How a pool is chosen among those that may run a request')
 
+const share = z.number().min(0, 'must not be negative').max(1, 'must be at most 1')
+const complexitySchema = z
+  .strictObject({
+    small: text.describe('The model that answers what looks easy'),
+    large: text.describe('The model that answers the rest'),
+    threshold: share.default(0.5).describe('From this score on, from 0 (easy) to 1, the large one answers'),
+    sampleShare: share
+      .default(0.02)
+      .describe('The share of the live requests that the other model answers, too, to compare the answers'),
+    agreementMin: share
+      .default(0.8)
+      .describe('When fewer of the answers compared agree, the large one answers everything for as long'),
+    samplesMin: z.number().int('must be a whole number').min(1, 'must be at least 1').default(50),
+  })
+  .describe('A small or a large model, by how hard a request looks')
+
 /** A name that clients may ask for, and the models that answer. */
 export const aliasSchema = z
   .strictObject({
@@ -133,7 +149,9 @@ export const aliasSchema = z
     to: z
       .union([text.transform((model) => ({ [model]: 1 })), z.record(text, z.number().positive('must be more than 0'))])
       .refine((to) => Object.keys(to).length > 0, 'must name a model')
+      .optional()
       .describe('The model that answers, or several with the share of each'),
+    complexity: complexitySchema.optional(),
     when: z
       .strictObject({
         tenants: z.array(text).min(1, 'must name a tenant, or be left out').optional(),
@@ -144,6 +162,15 @@ export const aliasSchema = z
       .default({})
       .describe('All that is given must hold; tokens are estimated, prompt and output together'),
   })
+  .refine(
+    ({ complexity, to }) => (to === undefined) !== (complexity === undefined),
+    'needs either `to` or `complexity`',
+  )
+  .transform(({ complexity, to, ...rule }) => ({
+    ...rule,
+    complexity,
+    to: to ?? (complexity ? { [complexity.small]: 1, [complexity.large]: 1 } : {}),
+  }))
   .describe('Requests for a name go to another model; the first rule that holds decides')
 
 /** The configuration file. */

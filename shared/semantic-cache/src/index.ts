@@ -1,7 +1,7 @@
 export type { AnswerIndex, IndexedAnswer, Near } from './answer-index.ts'
 export { type Embedder, makeEmbedder, normalised } from './embedder.ts'
 export { eraseStoredTenant, openPgvectorIndex } from './pgvector-index.ts'
-export { type Question, readQuestion } from './question.ts'
+export { type Question, readQuestion, readSaid } from './question.ts'
 export { makeScanIndex } from './scan-index.ts'
 export { type AskedQuestion, SemanticCache, type SemanticObserver, type Served } from './semantic-cache.ts'
 export { makeTrustBook, type TrustBook } from './trust-book.ts'

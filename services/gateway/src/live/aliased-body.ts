@@ -1,6 +1,7 @@
 import type { InferenceEndpoint } from '@forebay/contracts'
 import { withModel } from '@forebay/plan'
-import { type AliasRule, resolveAlias } from '@forebay/router'
+import { type AliasRule, type Resolved, resolveAlias } from '@forebay/router'
+import { estimatePromptTokens } from '@forebay/tokens'
 import { type LiveBody, readLiveBody } from './live-body.ts'
 
 /**
@@ -13,12 +14,27 @@ export function readAliasedBody(options: {
   bytes: Buffer
   tenantId: string
   requestId: string
-}): { body: LiveBody; alias: string | undefined } {
-  const { bytes, endpoint, requestId, rules, tenantId } = options
+  /** Why the small model of a rule is not to be used for now. */
+  distrust?: ((rule: AliasRule) => string | undefined) | undefined
+}): AliasedBody {
+  const { bytes, distrust, endpoint, requestId, rules, tenantId } = options
   const body = readLiveBody(endpoint, bytes)
-  if (rules.length === 0) return { body, alias: undefined }
+  if (rules.length === 0) return { body, alias: undefined, chosen: undefined }
   const { estTokens, model } = body
-  const resolved = resolveAlias(rules, { model, tenantId, endpoint, estTokens, splitKey: requestId })
-  if (resolved.why === undefined || resolved.model === model) return { body, alias: resolved.why }
-  return { body: readLiveBody(endpoint, withModel(bytes, resolved.model)), alias: resolved.why }
+  const resolved = resolveAlias(rules, {
+    ...{ model, tenantId, endpoint, estTokens, splitKey: requestId, body: body.fields, distrust },
+    promptTokens: estimatePromptTokens(bytes.byteLength),
+  })
+  const { chosen } = resolved
+  if (resolved.why === undefined || resolved.model === model) return { body, alias: resolved.why, chosen }
+  return { body: readLiveBody(endpoint, withModel(bytes, resolved.model)), alias: resolved.why, chosen }
+}
+
+/** A body as its model gets it, and why that one. */
+export interface AliasedBody {
+  body: LiveBody
+  /** One sentence; undefined: the model is the one asked for. */
+  alias: string | undefined
+  /** Set when a complexity rule decided. */
+  chosen: Resolved['chosen']
 }

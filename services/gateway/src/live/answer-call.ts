@@ -30,7 +30,7 @@ export async function answerCall(options: {
   /** Called once, at the first byte for the client. */
   onFirstByte: () => void
   /** Is told what the engine sent, as it sent it. */
-  recorder?: AnswerRecorder | undefined
+  recorder?: Pick<AnswerRecorder, 'add'> | undefined
   /** What an answer of this usage costs, when its client wants to see that: the answer is then written anew with it. */
   costFor?: ((usage: Usage) => ShownCost) | undefined
 }): Promise<Answered> {

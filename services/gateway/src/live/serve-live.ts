@@ -5,6 +5,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { callerOf } from '../auth/require-caller.ts'
 import type { AnswerRecorder } from '../cache/answer-recorder.ts'
+import { bothRecorders } from '../cache/both-recorders.ts'
 import { sendHit } from '../cache/send-hit.ts'
 import type { App, GatewayDeps } from '../gateway-deps.ts'
 import { asForebayError } from '../http/send-error.ts'
@@ -49,9 +50,9 @@ async function serveLive(
   const startedMs = deps.clock.now()
   const caller = callerOf(request)
   if (!Buffer.isBuffer(request.body)) throw new ForebayError('invalid_json', 'The request needs a JSON body.')
-  const { body, alias } = readAliasedBody({
+  const { body, alias, chosen } = readAliasedBody({
     ...{ rules: deps.pools.routes, endpoint, bytes: request.body },
-    ...{ tenantId: caller.tenantId, requestId: request.id },
+    ...{ tenantId: caller.tenantId, requestId: request.id, distrust: deps.complexity.distrust },
   })
   const { model, stream } = body
   const residency = readResidency(request.headers, caller)
@@ -87,10 +88,24 @@ async function serveLive(
     const { answer, similarity } = turn
     return sendHit({ deps, request, reply, asked, answer, similarity, startedMs, draw })
   }
+  const check = deps.complexity.draw({ requestId: request.id, chosen, endpoint, body, residency })
   let answeredBy: string | undefined
   try {
     const { recorder } = turn
-    answeredBy = await compute({ deps, request, reply, endpoint, body, choice, alias, wish, startedMs, recorder, draw })
+    answeredBy = await compute({
+      deps,
+      request,
+      reply,
+      endpoint,
+      body,
+      choice,
+      alias,
+      wish,
+      startedMs,
+      recorder: bothRecorders(recorder, check?.recorder),
+      draw,
+    })
+    check?.finish()
   } finally {
     turn.finish(answeredBy)
   }
@@ -108,7 +123,7 @@ async function compute(options: {
   alias: string | undefined
   wish: PoolWish
   startedMs: number
-  recorder: AnswerRecorder | undefined
+  recorder: Pick<AnswerRecorder, 'add'> | undefined
   draw: Draw | undefined
 }): Promise<string> {
   const { body, choice, deps, draw, endpoint, recorder, reply, request, startedMs, wish } = options

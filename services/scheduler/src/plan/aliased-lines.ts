@@ -11,17 +11,28 @@ export function aliasedLines(options: {
   rules: readonly AliasRule[]
   batch: { id: string; tenantId: string; endpoint: InferenceEndpoint }
   knowsModel: (model: string) => boolean
+  /** Why the small model of a rule is not to be used for now. */
+  distrust?: ((rule: AliasRule) => string | undefined) | undefined
 }): Pick<PlanRules, 'knowsModel' | 'resolve'> {
-  const { batch, knowsModel, rules } = options
+  const { batch, distrust, knowsModel, rules } = options
   const { endpoint, id, tenantId } = batch
   const aliases = new Set(rules.map(({ alias }) => alias))
   if (aliases.size === 0) return { knowsModel }
   return {
     knowsModel: (model) => aliases.has(model) || knowsModel(model),
-    resolve: ({ estTokens, line, model }) => {
+    resolve: ({ body, estTokens, line, model, promptTokens }) => {
       if (!aliases.has(model)) return { model }
       const splitKey = batchRequestId(id, line)
-      const resolved = resolveAlias(rules, { model, tenantId, endpoint, estTokens, splitKey })
+      const resolved = resolveAlias(rules, {
+        model,
+        tenantId,
+        endpoint,
+        estTokens,
+        promptTokens,
+        splitKey,
+        body,
+        distrust,
+      })
       if (knowsModel(resolved.model)) return { model: resolved.model }
       const name = `The model '${quotable(model)}'`
       if (resolved.model !== model) {

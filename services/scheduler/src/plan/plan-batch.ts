@@ -29,7 +29,13 @@ export interface PlanRules {
   endpoint: InferenceEndpoint
   knowsModel: (model: string) => boolean
   /** The model that answers a request for a name, or why none does; a name stands for itself when not given. */
-  resolve?: (asked: { model: string; line: number; estTokens: number; body: object }) => ResolvedLine
+  resolve?: (asked: {
+    model: string
+    line: number
+    estTokens: number
+    promptTokens: number
+    body: object
+  }) => ResolvedLine
   maxLineBytes: number
   maxBatchRequests: number
   chunkRequests: number
@@ -147,7 +153,7 @@ class BatchReader {
     const outputTokens = this.#rules.endpoint === '/v1/embeddings' ? 0 : estimateOutputTokens(body)
     const promptTokens = estimatePromptTokens(length - media) + (media > 0 ? mediaTokens : 0)
     const estTokens = Math.min(promptTokens + outputTokens, planLimits.estTokensMax)
-    const resolved = this.#rules.resolve?.({ model, line: number, estTokens, body }) ?? { model }
+    const resolved = this.#rules.resolve?.({ model, line: number, estTokens, promptTokens, body }) ?? { model }
     if ('refusal' in resolved) this.#faults.add(number, 'model_not_found', 'body.model', resolved.refusal)
     if ('refusal' in resolved || this.#faults.count > 0) return
     hashPrefixes(body, this.#rules.endpoint, this.#prefixes)
