@@ -12,7 +12,7 @@ import type { LiveBody } from './live-body.ts'
 import type { LiveCalls } from './live-calls.ts'
 import type { ModelDirectory } from './model-directory.ts'
 
-const readEveryMs = 5_000
+const readEveryMs = 2_000
 // Comparisons are never worth what they keep clients from.
 const atOnceMax = 8
 const answerBytesMax = 256 * 1024
