@@ -198,3 +198,10 @@ describe('the engines of a worker', () => {
     expect(messageOf("pools: [{ name: a, queue: 'memory:', engineMemoryGb: 4 }]")).toContain('engines is not')
   })
 })
+
+it('refuses costs that no GPU has, and a least that is more than the most, with their numbers', () => {
+  const pool = (more: string) => messageOf(`pools: [{ name: a, queue: 'memory:', ${more} }]`)
+  expect(pool('costPerGpuHour: -1')).toContain('costPerGpuHour (pool "a") must not be negative')
+  expect(pool('costPerGpuHour: 25000')).toContain('must be at most 10000: it is per GPU and hour')
+  expect(pool('minReplicas: 4, maxReplicas: 2')).toContain('is 4 and maxReplicas 2: the least must not be more')
+})

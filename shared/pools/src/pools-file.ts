@@ -52,6 +52,7 @@ export const poolSchema = z
     costPerGpuHour: z
       .number()
       .min(0, 'must not be negative')
+      .max(10_000, 'must be at most 10000: it is per GPU and hour')
       .optional()
       .describe('What a GPU costs an hour, in the currency of the price book'),
     gpus: z
