@@ -40,13 +40,13 @@ export interface LatencyRule {
 }
 
 // Late ones that the tracking rests at, of all; with the allowance a little under the hundredth of a 99th percentile.
-const lateShares = { ttft: 0.005, interToken: 0.008 } as const
+const lateShares = { ttft: 0.005, interToken: 0.008, quiet: 0.01 } as const
 const allowanceShare = 0.0035
 const allowanceMax = 2
 // By chance more are late than were reckoned; so many are taken to be paid for.
 const paidMax = 3
 // How far one observation moves a share, as a power of e. Live tokens are far more numerous than first tokens.
-const gains = { ttft: 0.06, interToken: 0.002 } as const
+const gains = { ttft: 0.06, interToken: 0.002, quiet: 0.03 } as const
 // Without an objective: three times what an engine that does nothing else takes, and at least what nobody notices.
 const stretch = 3
 const unnoticedMs = 100
@@ -60,7 +60,7 @@ export function makeLatencyRule(options: { objective: Objective; cost: StepCost;
   const { cost, objective, pace } = options
   const ttft = makeShare({ start: 0.7, max: 1.25, gain: gains.ttft, lateShare: lateShares.ttft })
   const interToken = makeShare({ start: 0.8, max: 1.25, gain: gains.interToken, lateShare: lateShares.interToken })
-  const quiet = makeShare({ start: quietShareMax, max: quietShareMax, gain: gains.ttft, lateShare: lateShares.ttft })
+  const quiet = makeShare({ start: quietShareMax, max: quietShareMax, gain: gains.quiet, lateShare: lateShares.quiet })
   let allowance = 0
   /** Late by the allowance: as many as came, and as many as were reckoned, lately. */
   let seen = 0
