@@ -37,7 +37,7 @@ it('ends with 1 and the numbers when nothing meets it, with 2 for what it does n
   ])
   expect(runs.map(({ code }) => code)).toEqual([1, 2, 2, 2, 2])
   expect(runs[0]?.stderr).toMatch(/T4: does not fit: weights, runtime and one request need 8\d\d\.\d GB, \d x T4 give/)
-  expect(runs[1]?.stderr).toContain("There is no GPU 'B42' in the catalogue. It has: T4, A10G")
+  expect(runs[1]?.stderr).toContain("There is no GPU 'B42' in the catalogue. Nearest: T4, L4, ")
   expect(runs[2]?.stderr).toContain("There is no model 'gpt-7'")
 })
 

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { describeError, ForebayError } from '@forebay/kernel'
 import { parse } from 'yaml'
 import { z } from 'zod'
+import { nearestNames } from './nearest-names.ts'
 
 const positive = z.number().positive()
 const gpuSchema = z.strictObject({
@@ -39,7 +40,8 @@ export type ModelShape = z.infer<typeof modelSchema>
 /** GPUs with their prices, and models. */
 export type Catalogue = z.infer<typeof catalogueSchema>
 
-const ownFile = new URL('../data/catalogue.json', import.meta.url)
+/** The catalogue of this package. */
+export const ownFile = new URL('../data/catalogue.json', import.meta.url)
 
 /**
  * The catalogue of this package; with `file` (YAML or JSON of the same form), its entries before ours of the same name,
@@ -59,22 +61,28 @@ export async function loadCatalogue(file?: string): Promise<Catalogue> {
 }
 
 async function readCatalogue(file: string | URL): Promise<Catalogue> {
-  const fault = (why: string) =>
-    new ForebayError('config_invalid', `The catalogue ${String(file)} ${why}`, { param: 'catalogue' })
   const text = await readFile(file, 'utf8').catch((err: unknown) => {
-    throw fault(`cannot be read (${describeError(err)}).`)
+    throw fault(file, `cannot be read (${describeError(err)}).`)
   })
+  return readCatalogueText(text, file)
+}
+
+/** The catalogue that a file's text is. Throws `config_invalid` that names every fault of it. */
+export function readCatalogueText(text: string, file: string | URL): Catalogue {
   let value: unknown
   try {
     value = parse(text)
   } catch (err) {
-    throw fault(`is neither YAML nor JSON: ${describeError(err)}`)
+    throw fault(file, `is neither YAML nor JSON: ${describeError(err)}`)
   }
   const read = catalogueSchema.safeParse(value)
   if (read.success) return read.data
-  throw fault(
-    `has faults: ${read.error.issues.map(({ message, path }) => `${path.join('.') || 'it'}: ${message}`).join('; ')}.`,
-  )
+  const faults = read.error.issues.map(({ message, path }) => `${path.join('.') || 'it'}: ${message}`)
+  throw fault(file, `has faults: ${faults.join('; ')}.`)
+}
+
+function fault(file: string | URL, why: string): ForebayError {
+  return new ForebayError('config_invalid', `The catalogue ${String(file)} ${why}`, { param: 'catalogue' })
 }
 
 /** The GPU of that name, in whatever case. Throws `not_found` that names those there are. */
@@ -96,8 +104,9 @@ export function guessModel(catalogue: Catalogue, servedAs: string): ModelShape |
 function find<T extends { name: string }>(all: readonly T[], name: string, param: string, noun: string): T {
   const found = all.find((each) => same(each.name, name))
   if (found) return found
-  const known = all.map((each) => each.name).join(', ')
-  const message = `There is no ${noun} '${name}' in the catalogue. It has: ${known}. Add it with --catalogue.`
+  const names = all.map((each) => each.name)
+  const nearest = nearestNames(name, names).join(', ')
+  const message = `There is no ${noun} '${name}' in the catalogue. Nearest: ${nearest}. It has: ${names.join(', ')}. Add it with --catalogue.`
   throw new ForebayError('not_found', message, { param })
 }
 

@@ -34,7 +34,7 @@ export function weightBytes(model: Pick<ModelShape, 'billionParams'>, precision:
 export function engineMemory(question: {
   model: ModelShape
   precision: Precision
-  gpu: GpuSpec
+  gpu: Pick<GpuSpec, 'memoryGb'>
   gpus: number
   /** Prompt and output of one request. */
   contextTokens: number

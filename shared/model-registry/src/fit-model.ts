@@ -1,4 +1,12 @@
-import { type Catalogue, engineMemory, findGpu, findModel, guessModel, parsePrecision } from '@forebay/capacity'
+import {
+  type Catalogue,
+  engineMemory,
+  findGpu,
+  findModel,
+  type GpuSpec,
+  guessModel,
+  parsePrecision,
+} from '@forebay/capacity'
 import { ForebayError } from '@forebay/kernel'
 import type { PickedModel } from './pick-model.ts'
 
@@ -11,11 +19,15 @@ export interface ModelFit extends ReturnType<typeof engineMemory> {
 }
 
 /**
- * What a model takes on GPUs of that name. Throws `invalid_value` with the numbers when it does not fit or the catalogue
+ * What a model takes on GPUs of that name, or of that memory. Throws `invalid_value` with the numbers when it does not fit or the catalogue
  * does not know its shape, `not_found` for a GPU that it does not have.
  */
-export function fitModel(catalogue: Catalogue, { model, variant, version }: PickedModel, gpuName: string): ModelFit {
-  const gpu = findGpu(catalogue, gpuName)
+export function fitModel(
+  catalogue: Catalogue,
+  { model, variant, version }: PickedModel,
+  on: string | Pick<GpuSpec, 'name' | 'memoryGb'>,
+): ModelFit {
+  const gpu = typeof on === 'string' ? findGpu(catalogue, on) : on
   const source = version?.source ?? model.source
   const shape =
     model.shape === undefined

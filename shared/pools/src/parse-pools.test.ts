@@ -205,3 +205,29 @@ it('refuses costs that no GPU has, and a least that is more than the most, with 
   expect(pool('costPerGpuHour: 25000')).toContain('must be at most 10000: it is per GPU and hour')
   expect(pool('minReplicas: 4, maxReplicas: 2')).toContain('is 4 and maxReplicas 2: the least must not be more')
 })
+
+describe('the GPU of a pool', () => {
+  const pool = (more: string) => `pools:\n  - name: a\n    queue: 'memory:'\n    ${more}\n`
+
+  it('is refused where the catalogue does not have it, with the nearest names and the line', () => {
+    expect(messageOf(pool('gpu: A100'))).toContain(
+      `line 4: pools[0].gpu (pool "a") is 'A100', which the catalogue of \`forebay plan\` does not have (nearest: A100-40GB, A100-80GB, `,
+    )
+    expect(messageOf(pool('gpu: H10'))).toContain('(nearest: H100, ')
+    expect(messageOf(pool('gpu: NVIDIA H2000'))).toContain('(nearest: H200, ')
+  })
+
+  it('may be one of your own, or a part of one, with its memory', () => {
+    expect(parse(pool('gpu: h100'))).toMatchObject([{ gpu: 'h100' }])
+    expect(parse(pool('gpu: MI300X\n    gpuMemoryGb: 192'))).toMatchObject([{ gpu: 'MI300X', gpuMemoryGb: 192 }])
+    expect(parse(pool('gpu: H100\n    gpuMemoryGb: 40'))).toMatchObject([{ gpu: 'H100', gpuMemoryGb: 40 }])
+    expect(messageOf(pool('gpu: H100\n    gpuMemoryGb: 141'))).toContain('is 141, and H100 has 80 GB')
+  })
+})
+
+it('refuses an alias whose small or large model no pool serves', () => {
+  const routes = 'routes: [{ alias: auto, complexity: { small: m, large: n } }]'
+  expect(messageOf(`pools: [{ name: a, queue: 'memory:', models: [m] }]\n${routes}`)).toContain(
+    "routes[0].complexity names the model 'n', which no pool serves",
+  )
+})

@@ -6,6 +6,7 @@ import type { AliasRule } from '@forebay/router'
 import { isMap, isNode, isPair, isScalar, LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
 import { faultsOfEngines } from './engine-faults.ts'
+import { faultsOfGpu } from './gpu-faults.ts'
 import { type PoolSpec, type RoutingSpec, routingUsual } from './pool-spec.ts'
 import { aliasSchema, poolSchema, poolsFileSchema, routingSchema } from './pools-file.ts'
 
@@ -170,7 +171,7 @@ function contradictions(value: unknown): Fault[] {
     if (managed !== true && cap !== undefined) {
       at('spendCapPerDay', 'is given and managed is not true: only managed pools have a cap')
     }
-    for (const { key, message } of faultsOfEngines(pool)) at(key, message)
+    for (const { key, message } of [...faultsOfEngines(pool), ...faultsOfGpu(pool)]) at(key, message)
     for (const [key, faultOf] of [
       ['queue', faultOfQueueUrl],
       ['blobs', faultOfBlobUrl],
@@ -191,11 +192,13 @@ function unknownTargets(value: unknown): Fault[] {
   if (!Array.isArray(routes) || !served.every(Array.isArray)) return []
   const known = new Set(served.flat())
   return routes.flatMap((route, i) => {
-    const to = field(route, 'to')
-    const targets = typeof to === 'string' ? [to] : typeof to === 'object' && to !== null ? Object.keys(to) : []
-    return targets
+    const [to, complexity] = [field(route, 'to'), field(route, 'complexity')]
+    const key = complexity === undefined ? 'to' : 'complexity'
+    const sizes = [field(complexity, 'small'), field(complexity, 'large')].filter((model) => typeof model === 'string')
+    const shares = typeof to === 'string' ? [to] : typeof to === 'object' && to !== null ? Object.keys(to) : []
+    return [...shares, ...sizes]
       .filter((model) => !known.has(model))
-      .map((model) => ({ path: ['routes', i, 'to'], message: `names the model '${model}', which no pool serves` }))
+      .map((model) => ({ path: ['routes', i, key], message: `names the model '${model}', which no pool serves` }))
   })
 }
 

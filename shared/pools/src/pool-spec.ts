@@ -28,6 +28,8 @@ export interface PoolSpec {
   readonly gpus: number | undefined
   /** Which GPU, by its name in the planner's catalogue. */
   readonly gpu?: string | undefined
+  /** Memory of one GPU, where the catalogue does not know it or it is a part of one. */
+  readonly gpuMemoryGb?: number | undefined
   /** Tags of where data may be; a batch that asks for one goes only to pools that carry it. */
   readonly residency: readonly string[]
   readonly minReplicas: number

@@ -62,6 +62,9 @@ export const poolSchema = z
       .optional()
       .describe('GPUs of one replica'),
     gpu: text.optional().describe('Which GPU, as `forebay plan` names it: a rollout that does not fit is refused'),
+    gpuMemoryGb: gigabytes
+      .optional()
+      .describe('Memory of one GPU, in GB (10⁹ bytes), where `forebay plan` does not know it or it is a part of one'),
     residency: z
       .array(name('a tag'))
       .default([])

@@ -29,9 +29,11 @@ export async function checkFit(options: {
       const text = `${model} (${picked.variant.name}) does not fit the pool '${pool}': it takes ${needed} GPUs (tensorParallel ${tensorParallel} × pipelineParallel ${pipelineParallel}), and a replica there has ${spec.gpus}.`
       throw new ForebayError('invalid_value', text, { param: 'to' })
     }
-    if (spec?.gpu === undefined) return { pool, told: 'Not checked: the file does not say which GPU it has (gpu).' }
+    const memoryGb = spec?.gpuMemoryGb
+    const gpu = memoryGb === undefined ? spec?.gpu : { name: spec?.gpu ?? 'its own GPU', memoryGb }
+    if (gpu === undefined) return { pool, told: 'Not checked: the file does not say which GPU it has (gpu).' }
     try {
-      return { pool, told: `It fits: ${fitModel(catalogue, picked, spec.gpu).told}` }
+      return { pool, told: `It fits: ${fitModel(catalogue, picked, gpu).told}` }
     } catch (err) {
       if (!isForebayError(err)) throw err
       throw new ForebayError('invalid_value', `In the pool '${pool}': ${err.message}`, { param: 'to', cause: err })
