@@ -1,4 +1,4 @@
-import { makeTokenRates } from './token-rates.ts'
+import { makeTokenRates, type TokenRates } from './token-rates.ts'
 
 /** Time of the engine since the interval before, that no request ended with. In whole microseconds of a GPU. */
 export interface EngineInterval {
@@ -41,6 +41,8 @@ interface Running {
   prefillLeft: number
   /** Its tokens in the stretch of time being shared out. */
   weight: number
+  /** Its place in the list of those running. */
+  place: number
 }
 
 interface Account {
@@ -56,16 +58,22 @@ export function makeEngineMeter(options: { gpus: number; startMs: number }): Eng
   const rates = makeTokenRates()
   const accounts = new Map<string, Account>()
   const running = new Map<string, Running>()
+  // The same requests: each of them is looked at whenever time passes, and a list is gone through faster than a map.
+  const list: Running[] = []
   let atMs = options.startMs
   let takenMs = options.startMs
   let idleMicros = 0
   let unfinishedMicros = 0
 
-  const weigh = (request: Running, ms: number) => {
-    if (request.prefillLeft <= 0) return rates.decode * ms
-    const read = Math.min(request.prefillLeft, rates.prefill * ms)
-    request.prefillLeft -= read
-    return read + Math.max(0, ms - read / rates.prefill) * rates.decode
+  const leave = (id: string) => {
+    const request = running.get(id)
+    const last = list.at(-1)
+    if (!request || !last) return
+    running.delete(id)
+    list.pop()
+    if (last === request) return
+    last.place = request.place
+    list[last.place] = last
   }
 
   const advance = (nowMs: number) => {
@@ -73,16 +81,11 @@ export function makeEngineMeter(options: { gpus: number; startMs: number }): Eng
     if (!(ms > 0)) return
     atMs = nowMs
     const micros = Math.round(ms * 1000) * options.gpus
-    if (running.size === 0) {
+    if (list.length === 0) {
       idleMicros += micros
       return
     }
-    let total = 0
-    for (const request of running.values()) {
-      request.weight = weigh(request, ms)
-      total += request.weight
-    }
-    shareOut(running, micros, total)
+    shareOut(list, micros, weighAll(list, ms, rates))
   }
 
   const accountOf = (id: string): Account => {
@@ -99,8 +102,18 @@ export function makeEngineMeter(options: { gpus: number; startMs: number }): Eng
       advance(nowMs)
       const account = accountOf(id)
       const prompt = Math.max(1, promptTokens)
-      const start = { beganMs: atMs, firstTokenMs: undefined, promptTokens: prompt, prefillLeft: prompt, weight: 0 }
-      running.set(id, { account, ...start })
+      leave(id)
+      const request: Running = {
+        account,
+        beganMs: atMs,
+        firstTokenMs: undefined,
+        promptTokens: prompt,
+        prefillLeft: prompt,
+        weight: 0,
+        place: list.length,
+      }
+      running.set(id, request)
+      list.push(request)
     },
     firstToken: (id, nowMs) => {
       const request = running.get(id)
@@ -112,7 +125,7 @@ export function makeEngineMeter(options: { gpus: number; startMs: number }): Eng
     leave: (id, nowMs) => {
       if (!running.has(id)) return
       advance(nowMs)
-      running.delete(id)
+      leave(id)
     },
     settle: (id, usage, nowMs) => {
       advance(nowMs)
@@ -123,7 +136,7 @@ export function makeEngineMeter(options: { gpus: number; startMs: number }): Eng
         const { completionTokens, promptTokens } = usage
         rates.learn({ promptTokens, prefillMs, completionTokens, decodeMs: atMs - request.beganMs - readMs })
       }
-      running.delete(id)
+      leave(id)
       const { micros } = accountOf(id)
       accounts.delete(id)
       return micros
@@ -133,7 +146,7 @@ export function makeEngineMeter(options: { gpus: number; startMs: number }): Eng
       if (!account) return
       advance(nowMs)
       unfinishedMicros += account.micros
-      running.delete(id)
+      leave(id)
       accounts.delete(id)
     },
     takeInterval: (nowMs) => {
@@ -147,12 +160,24 @@ export function makeEngineMeter(options: { gpus: number; startMs: number }): Eng
   }
 }
 
+/** Sets each one's tokens in the next `ms`; answers their sum. */
+function weighAll(running: readonly Running[], ms: number, { decode, prefill }: TokenRates): number {
+  let total = 0
+  for (const request of running) {
+    const read = Math.min(request.prefillLeft, prefill * ms)
+    request.prefillLeft -= read
+    request.weight = read > 0 ? read + Math.max(0, ms - read / prefill) * decode : decode * ms
+    total += request.weight
+  }
+  return total
+}
+
 /** Gives each its share by weight, cut at whole microseconds of the running sum, so that nothing is lost or doubled. */
-function shareOut(running: ReadonlyMap<string, Running>, micros: number, total: number): void {
+function shareOut(running: readonly Running[], micros: number, total: number): void {
   let weightSoFar = 0
   let given = 0
-  let left = running.size
-  for (const { account, weight } of running.values()) {
+  let left = running.length
+  for (const { account, weight } of running) {
     weightSoFar += weight
     const upTo = --left === 0 ? micros : Math.min(micros, Math.floor((micros * weightSoFar) / total))
     account.micros += upTo - given

@@ -3,6 +3,7 @@ import type { Usage } from '@forebay/contracts'
 import type { EngineMeter } from '@forebay/engine-time'
 import { backoffMs, type Clock, type Logger } from '@forebay/kernel'
 import { estimatePromptTokens } from '@forebay/tokens'
+import { CallAbort, type CallSignal } from './engine/call-abort.ts'
 import type { Failure } from './engine/outcome.ts'
 import type { WorkerMetrics } from './metrics.ts'
 import type { ModelWork } from './residency/residency-manager.ts'
@@ -18,7 +19,7 @@ export interface Task extends BatcherRequest {
   /** Suspicion it comes with. */
   readonly suspicion: Suspicion
   /** Must not throw, except what `signal` was aborted with. */
-  attempt(signal: AbortSignal, attemptsBefore: number): Promise<AttemptEnd>
+  attempt(signal: CallSignal, attemptsBefore: number): Promise<AttemptEnd>
   /** The last attempt failed. */
   fail(failure: Failure): void
   /** It was taken out before it had a result. */
@@ -32,7 +33,7 @@ interface Entry {
   tries: number
   /** Whether the engine died under it. */
   suspect: boolean
-  abort: AbortController | undefined
+  abort: CallAbort | undefined
   /** When the attempt under way began (epoch ms). */
   startedMs: number
   /** Why its attempt is being aborted. */
@@ -232,15 +233,15 @@ export class RequestDispatcher {
 
   async #run(entry: Entry): Promise<void> {
     const { attempts, batcher, clock, meter, metrics, onFree } = this.#options
-    const abort = new AbortController()
+    const abort = new CallAbort()
     entry.abort = abort
     entry.startedMs = clock.now()
     meter.begin(entry.task.id, estimatePromptTokens(entry.task.bytes), entry.startedMs)
     let end: AttemptEnd | undefined
     try {
-      end = await entry.task.attempt(abort.signal, entry.tries)
+      end = await entry.task.attempt(abort, entry.tries)
     } catch (err) {
-      if (!abort.signal.aborted) end = brokenAttempt(err)
+      if (!abort.aborted) end = brokenAttempt(err)
     }
     entry.abort = undefined
     const ended = end?.kind === 'ended' ? end : undefined

@@ -48,7 +48,9 @@ function setUp(options: { count: number; takesMs: number; learned?: boolean; dra
       streams: false,
       suspicion: 0,
       async attempt(signal) {
-        await clock.sleep(options.takesMs, signal)
+        const cut = new AbortController()
+        signal.addEventListener('abort', () => cut.abort(signal.reason), { once: true })
+        await clock.sleep(options.takesMs, cut.signal)
         ended.push(id)
         open.get(id)?.()
         return { kind: 'ended', usage }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Suspicion } from '@forebay/batcher'
 import { batchRequestId, type ChunkJob } from '@forebay/contracts'
 import { findMembers, type PlanEntry, withModel } from '@forebay/plan'
@@ -58,12 +58,16 @@ export function makeLineTask(options: {
     const answered = answer.status >= 200 && answer.status < 300
     const succeeded = answered && !error
     countEnd(metrics, {
-      ...{ labels: tools.labels(job.model), lane: job.lane, outcome: succeeded ? 'succeeded' : 'failed' },
-      ...{ completionTokens: answer.usage.completionTokens, receivedAtMs: options.receivedAtMs, startedMs, nowMs },
+      labels: tools.labels(job.model),
+      lane: job.lane,
+      outcome: succeeded ? 'succeeded' : 'failed',
+      completionTokens: answer.usage.completionTokens,
+      receivedAtMs: options.receivedAtMs,
+      startedMs,
+      nowMs,
       firstTokenMs: null,
     })
     tools.throughput.add(answer.usage)
-    const quality = answered ? measureAnswer(answer.parsed) : undefined
     const finished: FinishedRequest = {
       line: outputLine({ id: requestId, customId, status: answer.status, body: answer.body, error }),
       result: {
@@ -83,17 +87,17 @@ export function makeLineTask(options: {
         statusCode: answer.status,
         errorCode: error?.code ?? answer.errorCode,
         usage: answer.usage,
-        ...(check?.discarded ? { discarded: check.discarded } : {}),
+        discarded: check?.discarded,
         queuedMs: Math.max(0, Math.round((startedMs ?? nowMs) - options.receivedAtMs)),
         firstTokenMs: null,
         durationMs: Math.max(0, Math.round(nowMs - (startedMs ?? nowMs))),
         finishedAtMs: nowMs,
-        ...(quality ? { quality } : {}),
+        quality: answered ? measureAnswer(answer.parsed) : undefined,
         batcherMs: Math.max(0, Math.round((admittedMs ?? nowMs) - options.receivedAtMs)),
         source: 'engine',
         gpuMs: tools.meter.settle(options.taskId, answered ? answer.usage : null, nowMs) / 1000,
         modelVersion: tools.modelVersion(job.model),
-        bodyHash: createHash('sha256').update(body).digest('hex'),
+        bodyHash: hash('sha256', body, 'hex'),
         requestBytes: { key: job.inputKey, offset: entry.offset, length: entry.length },
       },
     }

@@ -1,5 +1,6 @@
 import { type GatherItem, type GatherLimits, makeGatherer } from '@forebay/batcher'
 import type { Clock, Running } from '@forebay/kernel'
+import { CallAbort } from '../engine/call-abort.ts'
 import type { EngineCall, EngineClient } from '../engine/engine-client.ts'
 import type { Answer, Failure } from '../engine/outcome.ts'
 import type { WorkerMetrics } from '../metrics.ts'
@@ -135,7 +136,7 @@ export class GatheringClient implements Running {
   }
 
   async #together(members: readonly Member[], first: Member): Promise<Answer | Failure> {
-    const all = new AbortController()
+    const all = new CallAbort()
     const leaves = () => {
       if (members.every(({ left }) => left)) all.abort(first.call.signal.reason)
     }
@@ -145,7 +146,7 @@ export class GatheringClient implements Running {
         ...first.call,
         body: joinCalls(members.map(({ parts }) => parts)),
         limitMs: Math.max(...members.map(({ call }) => call.limitMs)),
-        signal: all.signal,
+        signal: all,
       })
     } finally {
       for (const { call } of members) call.signal.removeEventListener('abort', leaves)

@@ -2,6 +2,7 @@ import type { Lane } from '@forebay/contracts'
 import type { Clock, Running } from '@forebay/kernel'
 import { describeError } from '@forebay/kernel'
 import { Pool } from 'undici'
+import type { CallSignal } from './call-abort.ts'
 import { type Answer, type Failure, judge, retryAfterMsOf } from './outcome.ts'
 import { askWhole, type WholeAnswer } from './whole-answer.ts'
 
@@ -22,7 +23,7 @@ export interface EngineCall {
   /** Longest wait for the first byte. */
   limitMs: number
   /** Its abort cuts the connection, at which an engine frees the seat; the call then rejects with the reason. */
-  signal: AbortSignal
+  signal: CallSignal
 }
 
 /** What a stream tells as it comes. */
@@ -107,7 +108,7 @@ export function openEngineClient(options: {
     call: (call) => attempt(call, async () => judged(await askWhole(pool, post(call), call.signal))),
     stream: (call, sink) =>
       attempt(call, async () => {
-        const response = await pool.request({ ...post(call), signal: call.signal })
+        const response = await pool.request({ ...post(call), signal: realSignal(call.signal) })
         const contentType = headerText(response.headers['content-type'])
         const isStream = contentType.startsWith('text/event-stream')
         if (response.statusCode !== 200 || !isStream) {
@@ -131,6 +132,15 @@ export function openEngineClient(options: {
       await Promise.all([pool.destroy(), side.destroy()])
     },
   }
+}
+
+/** For undici, which knows no other. */
+function realSignal(signal: CallSignal): AbortSignal {
+  const abort = new AbortController()
+  const follow = () => abort.abort(signal.reason)
+  if (signal.aborted) follow()
+  else signal.addEventListener('abort', follow, { once: true })
+  return abort.signal
 }
 
 function connectionFailure(err: unknown): Failure {

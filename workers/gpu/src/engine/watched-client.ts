@@ -1,5 +1,6 @@
 import type { EngineSample } from '@forebay/batcher'
 import type { Clock, Logger } from '@forebay/kernel'
+import { CallAbort } from './call-abort.ts'
 import type { EngineCall, EngineClient, StreamSink } from './engine-client.ts'
 import { makeLostCalls } from './lost-calls.ts'
 import type { Failure } from './outcome.ts'
@@ -26,7 +27,7 @@ export function makeWatchedClient(options: {
 }): WatchedClient {
   const { client, clock, logger } = options
   const lost = makeLostCalls(options)
-  const running = new Map<number, { call: EngineCall; cut: AbortController }>()
+  const running = new Map<number, { call: EngineCall; cut: CallAbort }>()
   const cutBefore = new Set<string>()
   let serial = 0
 
@@ -35,14 +36,14 @@ export function makeWatchedClient(options: {
     run: (call: EngineCall, answered: () => void) => Promise<T>,
   ): Promise<T | Failure> {
     const id = ++serial
-    const cut = new AbortController()
+    const cut = new CallAbort()
     const follow = () => cut.abort(call.signal.reason)
     if (call.signal.aborted) follow()
     else call.signal.addEventListener('abort', follow, { once: true })
     running.set(id, { call, cut })
     lost.sent(id, { nowMs: clock.now(), limitMs: call.limitMs })
     try {
-      return await run({ ...call, signal: cut.signal }, () => lost.answered(id))
+      return await run({ ...call, signal: cut }, () => lost.answered(id))
     } catch (err) {
       if (err === lostFailure) return lostFailure
       throw err

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
+import type { CallSignal } from './call-abort.ts'
 
 /** An answer with its whole body. */
 export interface WholeAnswer {
@@ -15,7 +16,7 @@ export interface WholeAnswer {
 export function askWhole(
   dispatcher: Pick<Dispatcher, 'dispatch'>,
   options: Dispatcher.DispatchOptions,
-  signal: AbortSignal,
+  signal: CallSignal,
 ): Promise<WholeAnswer> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted()

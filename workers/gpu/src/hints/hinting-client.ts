@@ -2,7 +2,7 @@ import type { Clock, Logger } from '@forebay/kernel'
 import type { EngineProfile } from '../engine/detect-engine.ts'
 import type { EngineCall, EngineClient, StreamSink } from '../engine/engine-client.ts'
 import type { Answer, Failure } from '../engine/outcome.ts'
-import { cacheSalt } from './cache-salt.ts'
+import { makeCacheSalts } from './cache-salt.ts'
 import { enginePriority } from './engine-priority.ts'
 import { spliceMembers } from './splice-members.ts'
 
@@ -30,10 +30,12 @@ export interface HintingClientOptions {
  */
 export class HintingClient {
   readonly #options: HintingClientOptions
+  readonly #saltOf: (tenantId: string) => string
   readonly #refused = new Set<Hint>()
 
   constructor(options: HintingClientOptions) {
     this.#options = options
+    this.#saltOf = makeCacheSalts(options.secret)
   }
 
   /** As EngineClient's. */
@@ -72,7 +74,7 @@ export class HintingClient {
   }
 
   #splice(call: EngineCall, without: ReadonlySet<Hint>): { body: Buffer; added: Hint[] } {
-    const { clock, kind, secret } = this.#options
+    const { clock, kind } = this.#options
     const engine = kind()
     if (engine === undefined || !hintedKinds.has(engine) || !hintedPaths.has(call.path)) {
       return { body: call.body, added: [] }
@@ -80,7 +82,7 @@ export class HintingClient {
     const slackMs = call.deadlineMs - clock.now()
     return spliceMembers(call.body, {
       priority: without.has('priority') ? undefined : enginePriority({ lane: call.lane, slackMs }),
-      cache_salt: without.has('cache_salt') ? undefined : cacheSalt(secret, call.tenantId),
+      cache_salt: without.has('cache_salt') ? undefined : this.#saltOf(call.tenantId),
     })
   }
 

@@ -1,8 +1,9 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { RequestJob, RequestResult, Usage } from '@forebay/contracts'
 import { estimatePromptTokens } from '@forebay/tokens'
 import { countEnd } from '../count-end.ts'
 import type { AttemptEnd, Task } from '../dispatcher.ts'
+import type { CallSignal } from '../engine/call-abort.ts'
 import { type Answer, type Failure, lastAnswer, noUsage } from '../engine/outcome.ts'
 import type { WorkerTools } from '../tools.ts'
 import type { EventStream } from './event-stream.ts'
@@ -102,7 +103,7 @@ export class LiveRequest implements Task {
     else this.dropped()
   }
 
-  async attempt(signal: AbortSignal, attemptsBefore: number): Promise<AttemptEnd> {
+  async attempt(signal: CallSignal, attemptsBefore: number): Promise<AttemptEnd> {
     const { batcher, client, clock, limits } = this.#tools
     this.#startedMs = clock.now()
     this.#admittedMs ??= this.#startedMs
@@ -244,7 +245,7 @@ export class LiveRequest implements Task {
       source: 'engine',
       gpuMs: meter.settle(this.id, outcome === 'succeeded' ? usage : null, nowMs) / 1000,
       modelVersion: this.#tools.modelVersion(job.model),
-      bodyHash: createHash('sha256').update(this.#body).digest('hex'),
+      bodyHash: hash('sha256', this.#body, 'hex'),
       requestBytes: null,
       ...(job.route === undefined ? {} : { route: job.route }),
       ...(job.holds ? { holds: job.holds } : {}),
