@@ -13,8 +13,12 @@ interface Scaling {
   stuck: boolean
   outstanding_tokens: number
   live_tokens_per_second: number
+  age_seconds: number
   changes: { at: number; before: number; desired: number; reason: string }[]
 }
+
+// Decisions are made every few seconds, five minutes apart at most (FOREBAY_SCALE_EVERY_MS).
+const staleSeconds = 330
 
 /** `forebay scaling`, for an admin key. */
 export function addScalingCommand(program: Command, cli: Cli): void {
@@ -31,17 +35,23 @@ export function addScalingCommand(program: Command, cli: Cli): void {
     out.data(data, () =>
       [
         table(
-          ['POOL', 'READY', 'DESIRED', 'OUTSTANDING TOKENS', 'LIVE TOKENS/S', 'WHY'],
+          ['POOL', 'READY', 'DESIRED', 'OUTSTANDING TOKENS', 'LIVE TOKENS/S', 'AGE', 'WHY'],
           data.map((each) => [
             ...[each.pool, each.ready, each.desired, Math.round(each.outstanding_tokens)],
-            ...[Math.round(each.live_tokens_per_second), each.reason],
+            ...[Math.round(each.live_tokens_per_second), `${each.age_seconds} s`, each.reason],
           ]),
         ),
         ...(changes ? [table(['POOL', 'AT', 'FROM', 'TO', 'WHY'], data.flatMap(changeRows))] : []),
       ].join('\n\n'),
     )
     if (data.length === 0) out.note('Nothing was decided yet: is the autoscaler running?')
-    for (const { pool, stuck } of data) if (stuck) out.warn(`${pool}: workers asked for long ago do not come.`)
+    for (const { pool, reason, stuck } of data) if (stuck) out.warn(`${pool}: workers do not come. ${reason}`)
+    const [oldest] = data.toSorted((a, b) => b.age_seconds - a.age_seconds)
+    if (oldest !== undefined && oldest.age_seconds > staleSeconds) {
+      out.warn(
+        `The decision for ${oldest.pool} is ${oldest.age_seconds} s old: is the autoscaler running? The number of workers stays.`,
+      )
+    }
     return exitCodes.ok
   })
 }

@@ -24,6 +24,8 @@ let database: TestDatabase
 let db: Database
 let pools: Pools
 let brokenPool: string | undefined
+let databaseAway = false
+const away = () => Promise.reject(new Error('the database is away'))
 const running: Running[] = []
 const until = (check: () => void | Promise<void>) => vi.waitFor(check, { timeout: 20_000, interval: 20 })
 
@@ -34,6 +36,7 @@ beforeAll(async () => {
 })
 beforeEach(() => {
   brokenPool = undefined
+  databaseAway = false
   pools = openPools({
     set: { file: 'f', pools: parsePools({ text, file: 'f', env: {} }) },
     ...{ fileStore: openFolderBlobs({ root: tempDir() }), fileStoreUrl: 'files', leaseMs: 1000, clock },
@@ -65,7 +68,8 @@ async function start(
 ): Promise<Autoscaler & { registry: ReturnType<typeof makeRegistry> }> {
   const { config } = loadConfig({ FOREBAY_SCALE_EVERY_MS: '100', ...env })
   const registry = makeRegistry()
-  const autoscaler = await startAutoscaler({ config, clock, logger: silentLogger, registry, db, pools, bus })
+  const flaky: Database = { ...db, query: (sql, values) => (databaseAway ? away() : db.query(sql, values)) }
+  const autoscaler = await startAutoscaler({ config, clock, logger: silentLogger, registry, db: flaky, pools, bus })
   running.push(autoscaler)
   return { ...autoscaler, registry }
 }
@@ -152,6 +156,24 @@ describe('the autoscaler', () => {
     })
     await announce('w1', { ...full, draining: true })
     await until(() => expect(decisions.get('a')?.ready).toBe(0))
+  })
+
+  it('holds what it decided while the database is away, says how old that is, and goes on when it is back', async () => {
+    await batch(10, 1)
+    const { decisions, registry } = await start()
+    await until(() => expect(decisions.get('b')?.desired).toBe(2))
+    databaseAway = true
+    await until(async () =>
+      expect(Number(/forebay_scale_failures_total (\d+)/.exec(await registry.metrics())?.[1])).toBeGreaterThan(2),
+    )
+    const held = decisions.get('b')
+    await db.query('DELETE FROM chunks')
+    const later = { ...clock, now: () => (held?.decidedAtMs ?? 0) + 60_000 }
+    const answer = await makeScaleRoute({ decisions, clock: later })('/pools/b/scale')
+    expect(answer).toMatchObject({ status: 200, body: { value: 2, age_seconds: 60 } })
+    databaseAway = false
+    await until(() => expect(decisions.get('b')?.decidedAtMs).toBeGreaterThan(held?.decidedAtMs ?? 0))
+    expect(decisions.get('b')).toMatchObject({ desired: 2, reason: expect.stringContaining('Stays at 2') })
   })
 
   it('has one replica that decides and others that know; the next takes over without shrinking anything', async () => {

@@ -6,6 +6,7 @@ export interface AutoscalerMetrics {
   ready: Gauge<'pool'>
   outstandingTokens: Gauge<'pool'>
   stuck: Gauge<'pool'>
+  lateSeconds: Gauge<'pool'>
   changes: Counter<'pool' | 'direction'>
   failures: Counter
 }
@@ -20,6 +21,7 @@ export function makeAutoscalerMetrics(registry: Registry): AutoscalerMetrics {
     ready: gauge('ready_replicas', 'Workers of the pool that take work'),
     outstandingTokens: gauge('outstanding_tokens', 'Estimated tokens of batches that may run there and are not done'),
     stuck: gauge('stuck', '1 while workers asked for long ago do not come'),
+    lateSeconds: gauge('late_seconds', 'For how long the oldest worker asked for should have worked already'),
     changes: new Counter({
       name: 'forebay_scale_changes_total',
       help: 'Decisions that changed the number of workers, by direction: up, down',

@@ -3,7 +3,9 @@ import { type Clock, describeError } from '@forebay/kernel'
 import type { PoolSpec, Pools } from '@forebay/pools'
 import type { LiveLoad, OutstandingWork, ScalablePool, ScalingState } from '@forebay/scaling'
 import type { Database } from '@forebay/store'
-import { type LiveWork, liveWindowMs, readBatchWork, readLiveWork, readPools } from './read-work.ts'
+import type { LiveReader } from './live-reader.ts'
+import { type LiveWork, readBatchWork, readCounted, readPools } from './read-work.ts'
+import type { ResultsWatch } from './results-watch.ts'
 import type { WorkerBook } from './worker-book.ts'
 
 const coldStartMs = 180_000
@@ -17,6 +19,8 @@ export interface ObserveOptions {
   db: Database
   pools: Pools
   workers: WorkerBook
+  live: LiveReader
+  results: ResultsWatch
   clock: Clock
   /** Undefined when the bus can be heard, else what is wrong. */
   busTrouble: () => string | undefined
@@ -29,7 +33,8 @@ export interface ObserveOptions {
 /** Reads all that a decision stands on: batches and live requests from the database, waiting requests from the brokers, workers from what they announce. Throws while the database cannot be reached. */
 export async function observe(options: ObserveOptions): Promise<ScalingState> {
   const { clock, db, pools, ttftP99Ms } = options
-  const [batches, live, known] = [await readBatchWork(db), await readLiveWork(db), await readPools(db)]
+  const [batches, known, counted] = [await readBatchWork(db), await readPools(db), await readCounted(db)]
+  const { live, sampledAtMs } = await options.live.read(db)
   const specs = pools.list()
   const serves = (spec: PoolSpec, model: string | null) =>
     !known.drained.has(spec.name) &&
@@ -43,7 +48,7 @@ export async function observe(options: ObserveOptions): Promise<ScalingState> {
     return { pools: (found.length > 0 ? found : unsaid).map(({ name }) => name), lane, tokens, deadlineMs }
   })
   const waiting = await Promise.all(specs.map((spec) => waitingIn(pools, spec.name)))
-  const closed = new Map(specs.map(({ name }, i) => [name, closedBy(options, waiting[i])]))
+  const closed = new Map(specs.map(({ name }, i) => [name, closedBy(options, name, waiting[i], counted)]))
   const loads = specs.map((spec, i): LiveLoad => {
     const own = live.filter(({ pool }) => pool === spec.name)
     const models = [...new Set(own.map(({ model }) => model))]
@@ -51,7 +56,12 @@ export async function observe(options: ObserveOptions): Promise<ScalingState> {
       (other) =>
         other === spec || (models.length > 0 && sameTags(other, spec) && models.every((model) => serves(other, model))),
     )
-    return loadOf(own, { pools: shared.map(({ name }) => name), waiting: waiting[i]?.requests ?? 0, ttftP99Ms })
+    return loadOf(own, {
+      pools: shared.map(({ name }) => name),
+      waiting: waiting[i]?.requests ?? 0,
+      ttftP99Ms,
+      sampledAtMs,
+    })
   })
   return {
     nowMs: clock.now(),
@@ -76,36 +86,44 @@ function scalable({ bounds, workers }: ObserveOptions, spec: PoolSpec, closed: s
   }
 }
 
-type Waiting = { requests: number } | { reason: string; requests: 0 }
+type Waiting = { requests: number; results: number } | { reason: string; requests: 0 }
 
 async function waitingIn(pools: Pools, pool: string): Promise<Waiting> {
   try {
     const queues = await pools.queues(pool)
-    const [realtime, standard] = await Promise.all(
-      (['realtime', 'standard'] as const).map((lane) => queues.queue(queueName(pool, lane)).depth()),
+    const [realtime, standard, results] = await Promise.all(
+      (['realtime', 'standard', 'results'] as const).map((name) => queues.queue(queueName(pool, name)).depth()),
     )
-    return { requests: (realtime?.visible ?? 0) + (standard?.visible ?? 0) }
+    return { requests: (realtime?.visible ?? 0) + (standard?.visible ?? 0), results: results?.visible ?? 0 }
   } catch (err) {
     return { reason: describeError(err), requests: 0 }
   }
 }
 
-function closedBy({ busTrouble, workers }: ObserveOptions, waiting: Waiting | undefined): string | undefined {
+function closedBy(
+  { busTrouble, results, workers }: ObserveOptions,
+  pool: string,
+  waiting: Waiting | undefined,
+  counted: ReadonlySet<string>,
+): string | undefined {
   if (waiting && 'reason' in waiting) return `cannot be reached (${waiting.reason})`
+  const uncounted = waiting && results.trouble(pool, { waiting: waiting.results, committed: counted.has(pool) })
+  if (uncounted !== undefined) return uncounted
   const bus = busTrouble() ?? (workers.silent ? 'no worker is heard on it' : undefined)
   return bus === undefined ? undefined : `cannot be seen, since the reply bus is in trouble (${bus})`
 }
 
 function loadOf(
   own: readonly LiveWork[],
-  options: { pools: string[]; waiting: number; ttftP99Ms: number | undefined },
+  options: { pools: string[]; waiting: number; ttftP99Ms: number | undefined; sampledAtMs: number },
 ): LiveLoad {
   const tokens = own.reduce((sum, each) => sum + each.tokens, 0)
   const requests = own.reduce((sum, each) => sum + each.requests, 0)
   const slowest = Math.max(0, ...own.map(({ ttftMs }) => ttftMs ?? 0))
   return {
     pools: options.pools,
-    tokensPerSecond: (tokens * 1000) / liveWindowMs,
+    tokensPerSecond: own.reduce((sum, each) => sum + each.tokensPerSecond, 0),
+    sampledAtMs: options.sampledAtMs,
     waitingTokens: options.waiting * (requests > 0 ? tokens / requests : liveTokens),
     ttftRatio: options.ttftP99Ms === undefined || slowest === 0 ? undefined : slowest / options.ttftP99Ms,
   }
@@ -119,6 +137,7 @@ function merge(loads: readonly LiveLoad[]): LiveLoad[] {
     const other = merged.get(key)
     merged.set(key, {
       pools: load.pools,
+      sampledAtMs: load.sampledAtMs,
       tokensPerSecond: load.tokensPerSecond + (other?.tokensPerSecond ?? 0),
       waitingTokens: load.waitingTokens + (other?.waitingTokens ?? 0),
       ttftRatio: higher(load.ttftRatio, other?.ttftRatio),

@@ -24,30 +24,44 @@ export function readBatchWork(db: Queryable): Promise<BatchWork[]> {
   )
 }
 
-/** Live requests of one model in one pool that ended within the last minute. */
+/** Live requests of one model in one pool. */
 export interface LiveWork extends Row {
   pool: string
   model: string
+  /** What ended within the last minute: requests, and their tokens. */
   requests: number
   tokens: number
+  /** Tokens a second of those that ended within the window asked for. */
+  tokensPerSecond: number
   /** 99 of 100 had their first token after so long at the most. */
   ttftMs: number | null
 }
 
-/** How far back live requests are looked at. */
-export const liveWindowMs = 60_000
-
-/** The last minute's live requests, by pool and model; answers that no engine computed left out. */
-export function readLiveWork(db: Queryable): Promise<LiveWork[]> {
+/** The live requests of the last minute and of a window, by pool and model; answers that no engine computed left out. */
+export function readLiveWork(db: Queryable, window: { sinceMs: number; untilMs: number }): Promise<LiveWork[]> {
   return db.query<LiveWork>(
-    `SELECT pool, model, count(*) AS requests, sum(prompt_tokens + completion_tokens)::float8 AS tokens,
-       percentile_cont(0.99) WITHIN GROUP (ORDER BY queued_ms + first_token_ms)::float8 AS "ttftMs"
-     FROM requests
-     WHERE committed_at > now() - $1 * interval '1 millisecond' AND born >= current_date - 1
-       AND lane <> 'batch' AND batch_id IS NULL AND source = 'engine'
-     GROUP BY pool, model`,
-    [liveWindowMs],
+    `WITH ended AS (
+       SELECT pool, model, prompt_tokens + completion_tokens AS tokens, queued_ms + first_token_ms AS ttft_ms,
+         committed_at > now() - interval '1 minute' AS lately,
+         committed_at > to_timestamp($1::float8 / 1000) AND committed_at <= to_timestamp($2::float8 / 1000) AS sampled
+       FROM requests
+       WHERE committed_at > least(now() - interval '1 minute', to_timestamp($1::float8 / 1000)) AND born >= current_date - 1
+         AND lane <> 'batch' AND batch_id IS NULL AND source = 'engine')
+     SELECT pool, model, (count(*) FILTER (WHERE lately))::float8 AS requests,
+       coalesce(sum(tokens) FILTER (WHERE lately), 0)::float8 AS tokens,
+       coalesce(sum(tokens) FILTER (WHERE sampled), 0)::float8 * 1000 / ($2::float8 - $1::float8) AS "tokensPerSecond",
+       (percentile_cont(0.99) WITHIN GROUP (ORDER BY ttft_ms) FILTER (WHERE lately))::float8 AS "ttftMs"
+     FROM ended GROUP BY pool, model`,
+    [window.sinceMs, window.untilMs],
   )
+}
+
+/** The pools of which any result was committed within the last seconds. */
+export async function readCounted(db: Queryable): Promise<ReadonlySet<string>> {
+  const rows = await db.query<{ pool: string } & Row>(
+    `SELECT DISTINCT pool FROM requests WHERE committed_at > now() - interval '20 seconds' AND born >= current_date - 1`,
+  )
+  return new Set(rows.map(({ pool }) => pool))
 }
 
 /** The models that each pool's workers ever announced, and the pools that are drained. */

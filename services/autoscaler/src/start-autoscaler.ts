@@ -6,9 +6,14 @@ import { makeScalingPolicy, type Pace, type ScalingDecision } from '@forebay/sca
 import type { Database } from '@forebay/store'
 import { DecisionBook } from './decision-book.ts'
 import { Leader } from './leader.ts'
+import { makeLiveReader } from './live-reader.ts'
 import { makeAutoscalerMetrics } from './metrics.ts'
 import { observe } from './observe.ts'
+import { makeResultsWatch } from './results-watch.ts'
 import { WorkerBook } from './worker-book.ts'
+
+// Shorter samples of live traffic would be mostly noise.
+const liveSampleMsMin = 10_000
 
 /** Starts and stops the workers of one pool. */
 export interface LocalScaler extends Running {
@@ -48,14 +53,22 @@ export async function startAutoscaler(options: {
   const stableMs = config.scaleStableMs
   const pace = { stableMs, downPeriodMs: Math.min(60_000, Math.max(1_000, stableMs)), ...options.pace }
   let policy = makeScalingPolicy({ pace })
+  const late = new Set<string>()
+  const results = makeResultsWatch({ clock })
+  const live = makeLiveReader({ sampleMs: Math.max(liveSampleMsMin, config.scaleEveryMs) })
 
   function note(decision: ScalingDecision, before: number): void {
-    const { desired, outstandingTokens, pool, ready, reason, stuck } = decision
+    const { desired, lateMs, outstandingTokens, pool, ready, reason, stuck } = decision
     const log = { pool, before, desired, ready, reason }
     metrics.desired.set({ pool }, desired)
     metrics.ready.set({ pool }, ready)
     metrics.outstandingTokens.set({ pool }, outstandingTokens)
     metrics.stuck.set({ pool }, stuck ? 1 : 0)
+    metrics.lateSeconds.set({ pool }, lateMs / 1000)
+    // Said once, when it begins.
+    if (lateMs > 0 && !late.has(pool)) logger.warn(log, 'workers of a pool are late')
+    if (lateMs > 0) late.add(pool)
+    else late.delete(pool)
     if (desired !== before) {
       metrics.changes.inc({ pool, direction: desired > before ? 'up' : 'down' })
       logger.info(log, 'pool scaled')
@@ -65,7 +78,7 @@ export async function startAutoscaler(options: {
 
   const lead = async () => {
     const state = await observe({
-      ...{ db, pools, workers, clock, bounds, ttftP99Ms: config.ttftP99Ms },
+      ...{ db, pools, workers, clock, bounds, results, live, ttftP99Ms: config.ttftP99Ms },
       busTrouble: () => bus.trouble(),
     })
     const round = policy.decide(state).map((decision) => {

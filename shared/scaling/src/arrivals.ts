@@ -8,11 +8,15 @@ export interface Arrivals {
   readonly coldStartMs: number
   /** True when the oldest has been on its way for `stuckAfter` cold starts. */
   stuck(nowMs: number): boolean
+  /** For how long the oldest should have worked: since `lateAfter` cold starts; 0 when none is late. */
+  lateMs(nowMs: number): number
 }
 
 const newestWeight = 0.3
 /** How many cold starts a replica may take before it is said not to come. */
 export const stuckAfter = 3
+/** What is learned of a cold start is a mean: one that takes so many times as long is late. */
+const lateAfter = 1.5
 const learnedMsMax = 3_600_000
 
 /**
@@ -43,6 +47,8 @@ export function makeArrivals(guessMs: number): Arrivals {
     get coldStartMs() {
       return learnedMs ?? guessMs
     },
+    lateMs: (nowMs) =>
+      since[0] === undefined ? 0 : Math.max(0, nowMs - since[0] - lateAfter * (learnedMs ?? guessMs)),
     stuck: (nowMs) => since[0] !== undefined && nowMs - since[0] > stuckAfter * (learnedMs ?? guessMs),
   }
 }

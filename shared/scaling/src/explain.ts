@@ -20,6 +20,8 @@ export interface Told {
   readonly stuck: boolean
   readonly closed: string | undefined
   readonly oldestWarmingMs: number
+  /** True when replicas should have come by now. */
+  readonly late: boolean
 }
 
 /** The decision in one sentence, with the numbers that it stands on. */
@@ -33,18 +35,18 @@ export function explain(told: Told): string {
       : desired < before
         ? `Down from ${before} to ${desired}`
         : `Stays at ${desired}`
-  return `${what}: ${why(told)}.`
+  return `${what}: ${why(told)}${told.late ? lateText(told) : ''}.`
 }
 
 function why(told: Told): string {
-  const { before, desired, maxReplicas, minReplicas, short, wanted, warming } = told
+  const { before, desired, late, maxReplicas, minReplicas, short, wanted, warming } = told
   const cause = needText(told)
   if (short && desired >= maxReplicas) return `${cause}, more than maxReplicas ${maxReplicas} can do`
   if (desired < wanted) return `${cause}, which asks for ${wanted}; more follow in the next step`
   if (desired < before) return `${cause} and fewer have sufficed for a while`
   if (desired > wanted && desired > minReplicas)
     return `${cause} asks for ${wanted}, which has not sufficed for long enough to go down`
-  return warming > 0 && desired === before ? `${cause}; ${warming} on the way` : cause
+  return warming > 0 && desired === before && !late ? `${cause}; ${warming} on the way` : cause
 }
 
 function needText({ need, nowMs, tokensPerSecond, minReplicas, wanted }: Told): string {
@@ -56,6 +58,10 @@ function needText({ need, nowMs, tokensPerSecond, minReplicas, wanted }: Told): 
   }
   if (need.pressed) return `live requests get their first token too late at ${each}`
   return `live traffic needs ${count(need.rate)} tokens/s at ${each}`
+}
+
+function lateText({ coldStartMs, oldestWarmingMs, warming }: Told): string {
+  return `; of ${warming} on the way the first was asked for ${duration(oldestWarmingMs)} ago and is late (a cold start takes ${duration(coldStartMs)})`
 }
 
 function stuckText({ coldStartMs, desired, oldestWarmingMs, ready }: Told): string {

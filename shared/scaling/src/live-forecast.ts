@@ -24,20 +24,25 @@ export interface LiveForecast {
  * where a straight line through the last few samples will be when a replica asked for now is ready.
  */
 export function makeLiveForecast(options: { memoryMs: number; quietMs: number; headroom: number }): {
-  observe: (nowMs: number, rate: number) => void
+  /** Takes a sample: what came in the time since the one before it. One that is not newer than that is left out. */
+  observe: (atMs: number, rate: number) => void
   at: (nowMs: number, aheadMs: number) => LiveForecast
 } {
   const { headroom, memoryMs, quietMs } = options
   let samples: Sample[] = []
   return {
-    observe(nowMs, rate) {
-      samples.push({ atMs: nowMs, rate })
-      const from = nowMs - Math.max(memoryMs, quietMs)
-      if ((samples[0]?.atMs ?? nowMs) < from) samples = samples.filter(({ atMs }) => atMs >= from)
+    observe(atMs, rate) {
+      // The same sample again would make the noise look smaller than it is.
+      const last = samples[samples.length - 1]
+      if (last !== undefined && atMs <= last.atMs) return
+      samples.push({ atMs, rate })
+      const from = atMs - Math.max(memoryMs, quietMs)
+      if ((samples[0]?.atMs ?? atMs) < from) samples = samples.filter(({ atMs }) => atMs >= from)
     },
     at(nowMs, aheadMs) {
-      const recent = samples.filter(({ atMs }) => atMs >= nowMs - memoryMs)
       if (samples.every(({ rate }) => rate === 0)) return { need: 0, mean: 0 }
+      const lately = samples.filter(({ atMs }) => atMs >= nowMs - memoryMs)
+      const recent = lately.length > 0 ? lately : samples.slice(-1)
       const mean = recent.reduce((sum, { rate }) => sum + rate, 0) / recent.length
       const rates = recent.map(({ rate }) => rate).sort((a, b) => a - b)
       const high = rates[Math.floor(0.95 * (rates.length - 1))] ?? 0

@@ -137,13 +137,16 @@ describe('a pool', () => {
     ])
   })
 
-  it('that does not come up is said to be stuck after three cold starts, and holds', () => {
+  it('that does not come up is said to be late after one and a half cold starts and stuck after three, and holds', () => {
     const never = makeScalingPolicy()
     const state = (nowMs: number) => ({
       ...{ nowMs, pools: [pool({ coldStartMs: minute })], live: [] },
       work: [due(10_000_000, 2_000_000_000)],
     })
     expect(never.decide(state(1_000_000_000))[0]).toMatchObject({ desired: 1, stuck: false })
+    const [late] = never.decide(state(1_000_000_000 + 100_000))
+    expect(late).toMatchObject({ desired: 1, stuck: false, lateMs: 10_000 })
+    expect(late?.reason).toContain('the first was asked for 100 s ago and is late (a cold start takes 60 s)')
     const [stuck] = never.decide(state(1_000_000_000 + 4 * minute))
     expect(stuck).toMatchObject({ desired: 1, stuck: true })
     expect(stuck?.reason).toBe(

@@ -48,7 +48,7 @@ export function makeScalingPolicy(options: ScalingOptions = {}): ScalingPolicy {
   function expect(key: string, load: LiveLoad, nowMs: number, aheadMs: number) {
     const forecast = forecasts.get(key) ?? makeLiveForecast({ memoryMs, quietMs, headroom })
     forecasts.set(key, forecast)
-    forecast.observe(nowMs, load.tokensPerSecond)
+    forecast.observe(load.sampledAtMs ?? nowMs, load.tokensPerSecond)
     return forecast.at(nowMs, aheadMs)
   }
 
@@ -107,8 +107,10 @@ export function makeScalingPolicy(options: ScalingOptions = {}): ScalingPolicy {
               short: up.get(name)?.short ?? false,
             },
             oldestWarmingMs: nowMs - (memory.arrivals.since[0] ?? nowMs),
+            late: memory.arrivals.lateMs(nowMs) > 0,
           }),
           stuck: pool.stuck,
+          lateMs: memory.arrivals.lateMs(nowMs),
           outstandingTokens: total(demands, name, ({ tokens }) => tokens),
           liveTokensPerSecond: total(demands, name, ({ live }) => live.tokensPerSecond),
         }

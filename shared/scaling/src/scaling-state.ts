@@ -38,6 +38,8 @@ export interface LiveLoad {
   readonly waitingTokens: number
   /** Measured time to the first token over its objective; undefined when nothing was measured. */
   readonly ttftRatio: number | undefined
+  /** When the rate was measured; a decision whose loads say the same again has no new sample. Not given: now. */
+  readonly sampledAtMs?: number | undefined
 }
 
 /** All that a decision stands on. */
@@ -61,6 +63,8 @@ export interface ScalingDecision {
   readonly reason: string
   /** True when replicas asked for long ago do not come. */
   readonly stuck: boolean
+  /** For how long the oldest replica asked for should have worked already; 0 when none is late. */
+  readonly lateMs: number
   readonly outstandingTokens: number
   readonly liveTokensPerSecond: number
 }

@@ -3,6 +3,7 @@ import { describeError } from '@forebay/kernel'
 import type { Pools } from '@forebay/pools'
 import { z } from 'zod'
 import { seconds } from '../http/list-page.ts'
+import { missingWorkers, type PoolScaling } from './missing-workers.ts'
 
 const count = z.number().int()
 const depthSchema = z.object({ waiting: count, in_flight: count, dead: count })
@@ -21,7 +22,10 @@ export const poolSchema = z
     min_replicas: count,
     max_replicas: count.nullable(),
     state: z.enum(['up', 'no_workers', 'drained', 'unreachable']),
-    reason: z.string().nullable().describe('Why it is unreachable'),
+    reason: z
+      .string()
+      .nullable()
+      .describe('Why it is unreachable, or has no worker while there is work, or lacks some'),
     drained_at: count.nullable(),
     models: z.array(z.string()).describe('What its workers serve now'),
     workers: count.describe('Healthy workers heard of in the last seconds'),
@@ -36,10 +40,11 @@ export const poolSchema = z
 
 type Pool = z.infer<typeof poolSchema>
 
-/** A pool as the API shows it. Its broker is asked; one that does not answer makes the pool `unreachable`, no error. */
+/** A pool as the API shows it, with what was last decided about its workers. Its broker is asked; one that does not answer makes the pool `unreachable`, no error. */
 export async function poolObject(
   pools: Pools,
   pool: { name: string; drainedAt: Date | undefined; workers: readonly Announcement[] },
+  scaled?: PoolScaling | undefined,
 ): Promise<Pool> {
   const { drainedAt, name, workers } = pool
   const spec = pools.spec(name)
@@ -49,6 +54,15 @@ export async function poolObject(
     return null
   })
   reason ??= pools.trouble(name)?.reason ?? null
+  const missing =
+    reason !== null || drainedAt
+      ? null
+      : missingWorkers({
+          workers: workers.length,
+          waiting: waitingIn(depth),
+          scaled,
+          coldStartSeconds: spec?.coldStartSeconds,
+        })
   const inFlight = (lane: Lane) => workers.reduce((sum, worker) => sum + worker.inFlight[lane], 0)
   return {
     name,
@@ -62,7 +76,7 @@ export async function poolObject(
     min_replicas: spec?.minReplicas ?? 0,
     max_replicas: spec?.maxReplicas ?? null,
     state: drainedAt ? 'drained' : reason !== null ? 'unreachable' : workers.length === 0 ? 'no_workers' : 'up',
-    reason,
+    reason: reason ?? missing,
     drained_at: drainedAt ? seconds(drainedAt) : null,
     models: [...new Set(workers.flatMap((worker) => worker.models.map(({ id }) => id)))].sort(),
     workers: workers.length,
@@ -70,6 +84,10 @@ export async function poolObject(
     in_flight: { realtime: inFlight('realtime'), standard: inFlight('standard'), batch: inFlight('batch') },
     depth,
   }
+}
+
+function waitingIn(depth: Pool['depth']): number {
+  return depth ? lanes.reduce((sum, lane) => sum + depth[lane].waiting, 0) : 0
 }
 
 async function depthOf(pools: Pools, name: string): Promise<Pool['depth']> {

@@ -1,6 +1,7 @@
 import { ForebayError } from '@forebay/kernel'
 import { z } from 'zod'
 import type { GatewayDeps, Route } from '../../gateway-deps.ts'
+import { readScaling } from '../../pools/missing-workers.ts'
 import { poolObject, poolSchema } from '../../pools/pool-object.ts'
 
 /** POST /admin/pools/{name}/drain: nothing new goes to the pool, what waits there goes to others. Safe to repeat. */
@@ -36,7 +37,7 @@ function addRoute(app: Parameters<Route>[0], deps: GatewayDeps, verb: 'drain' | 
       logger.info({ pool: name, verb }, 'pool drained or used again')
       const pool = await find()
       if (!pool) throw new Error(`pool ${name} is gone`)
-      return poolObject(pools, pool)
+      return poolObject(pools, pool, (await readScaling(db)).get(name))
     },
   })
 }

@@ -1,9 +1,10 @@
 import { z } from 'zod'
 import type { Route } from '../../gateway-deps.ts'
+import { readScaling } from '../../pools/missing-workers.ts'
 import { poolObject, poolSchema } from '../../pools/pool-object.ts'
 
 /** GET /admin/pools. */
-export const listPools: Route = (app, { models, pools }) => {
+export const listPools: Route = (app, { db, models, pools }) => {
   app.route({
     method: 'GET',
     url: '/admin/pools',
@@ -13,8 +14,11 @@ export const listPools: Route = (app, { models, pools }) => {
       response: { 200: z.object({ object: z.literal('list'), data: z.array(poolSchema) }) },
     },
     handler: async () => {
-      const known = await models.overview()
-      return { object: 'list' as const, data: await Promise.all(known.map((pool) => poolObject(pools, pool))) }
+      const [known, scaled] = [await models.overview(), await readScaling(db)]
+      return {
+        object: 'list' as const,
+        data: await Promise.all(known.map((pool) => poolObject(pools, pool, scaled.get(pool.name)))),
+      }
     },
   })
 }

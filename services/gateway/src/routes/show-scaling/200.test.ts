@@ -22,8 +22,10 @@ it('shows an admin what was decided for each pool, with the latest changes first
   expect(a).toMatchObject({
     ...{ pool: 'a', object: 'scaling', ready: 1, warming: 2, desired: 3, wanted: 5, reason: 'Up from 1 to 3.' },
     ...{ stuck: true, outstanding_tokens: 9e6, live_tokens_per_second: 12.5, decided_at: expect.any(Number) },
+    age_seconds: expect.any(Number),
   })
   expect(a?.changes.map(({ before }) => before)).toEqual([11, 10, 9, 8, 7, 6, 5, 4, 3, 2])
+  expect((a as { age_seconds?: number }).age_seconds).toBeLessThan(60)
   expect(b).toMatchObject({ pool: 'b', changes: [] })
   const user = await harness.newKey('team', 'user')
   expect((await harness.call('GET', '/admin/scaling', user)).status).toBe(403)

@@ -16,6 +16,7 @@ const scalingSchema = z
     outstanding_tokens: z.number(),
     live_tokens_per_second: z.number(),
     decided_at: count,
+    age_seconds: count.describe('How old the decision is: workers stay as they are while no new one is made'),
     changes: z
       .array(z.object({ at: count, before: count, desired: count, reason: z.string() }))
       .describe('The latest decisions that changed the number, the newest first'),
@@ -39,7 +40,8 @@ export const showScaling: Route = (app, { db }) => {
     handler: async () => {
       const pools = await db.query<Scaling & Row>(
         `SELECT pool, ready, warming, desired, wanted, reason, stuck, outstanding_tokens, live_tokens_per_second,
-           extract(epoch FROM decided_at)::int AS decided_at FROM scaling ORDER BY pool`,
+           extract(epoch FROM decided_at)::int AS decided_at,
+           greatest(0, extract(epoch FROM now() - decided_at))::int AS age_seconds FROM scaling ORDER BY pool`,
       )
       const changes = await db.query<
         { pool: string; at: number; before: number; desired: number; reason: string } & Row
