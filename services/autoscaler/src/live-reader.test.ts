@@ -18,14 +18,16 @@ afterAll(async () => {
 
 let serial = 0
 /** Live requests of 100 tokens each that were committed so long ago. */
-const ended = (requests: number, secondsAgo: number) =>
-  db.query(
+const ended = (requests: number, secondsAgo: number) => {
+  serial += 1_000
+  return db.query(
     `INSERT INTO requests (born, id, tenant_id, endpoint, model, pool, lane, worker_id, attempt, outcome, status_code,
        duration_ms, prompt_tokens, completion_tokens, finished_at, committed_at)
      SELECT current_date, 'r' || ($1::int + n), 'acme', '/v1/chat/completions', 'm', 'a', 'realtime', 'w', 1, 'succeeded', 200,
        400, 60, 40, now(), now() - $3 * interval '1 second' FROM generate_series(1, $2::int) n`,
-    [(serial += 1_000), requests, secondsAgo],
+    [serial, requests, secondsAgo],
   )
+}
 
 it('takes samples that do not overlap, the first of a minute, and none twice', async () => {
   await ended(60, 30)
