@@ -2,9 +2,10 @@ import { makeBatcher } from '@forebay/batcher'
 import { makeEngineMeter } from '@forebay/engine-time'
 import { ManualClock, makeRegistry, silentLogger } from '@forebay/kernel'
 import { expect, it } from 'vitest'
-import { type AttemptEnd, RequestDispatcher, type Task } from './dispatcher.ts'
+import { RequestDispatcher } from './dispatcher.ts'
 import type { Failure } from './engine/outcome.ts'
 import { makeWorkerMetrics } from './metrics.ts'
+import type { AttemptEnd, Task } from './task.ts'
 
 const usage = { promptTokens: 10, completionTokens: 5, cachedTokens: null, reasoningTokens: 0 }
 const done: AttemptEnd = { kind: 'ended', usage }

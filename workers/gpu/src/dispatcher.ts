@@ -1,30 +1,14 @@
-import type { Batcher, BatcherCounts, BatcherRequest, EngineSample, Suspicion } from '@forebay/batcher'
-import type { Usage } from '@forebay/contracts'
+import type { Batcher, BatcherCounts, EngineSample, Suspicion } from '@forebay/batcher'
 import type { EngineMeter } from '@forebay/engine-time'
 import { backoffMs, type Clock, type Logger } from '@forebay/kernel'
 import { estimatePromptTokens } from '@forebay/tokens'
-import { CallAbort, type CallSignal } from './engine/call-abort.ts'
+import { brokenAttempt, fullFailure, isOverload, isOverloadStatus, wedgedFailure } from './attempt-failures.ts'
+import { CallAbort } from './engine/call-abort.ts'
 import type { Failure } from './engine/outcome.ts'
 import type { WorkerMetrics } from './metrics.ts'
+import { Pump } from './pump.ts'
 import type { ModelWork } from './residency/residency-manager.ts'
-
-/**
- * How an attempt ended: for good, with a failure after which there may be another, or with an answer that is not wanted,
- * so that there is another whatever it counts.
- */
-export type AttemptEnd = { kind: 'ended'; usage: Usage | null } | { kind: 'unwanted'; usage: Usage } | Failure
-
-/** A request as the dispatcher runs it. Ends exactly once: in `attempt` with `ended`, in `fail`, or in `dropped`. */
-export interface Task extends BatcherRequest {
-  /** Suspicion it comes with. */
-  readonly suspicion: Suspicion
-  /** Must not throw, except what `signal` was aborted with. */
-  attempt(signal: CallSignal, attemptsBefore: number): Promise<AttemptEnd>
-  /** The last attempt failed. */
-  fail(failure: Failure): void
-  /** It was taken out before it had a result. */
-  dropped(): void
-}
+import type { AttemptEnd, Task } from './task.ts'
 
 interface Entry {
   readonly task: Task
@@ -69,13 +53,11 @@ export interface DispatcherOptions {
 export class RequestDispatcher {
   readonly #options: DispatcherOptions
   readonly #entries = new Map<string, Entry>()
-  #cancelTimer: (() => void) | undefined
-  #timerDueMs = 0
-  #pumping = false
-  #pumpingAtOnce = false
+  readonly #pump: Pump
 
   constructor(options: DispatcherOptions) {
     this.#options = options
+    this.#pump = new Pump({ clock: options.clock, work: (nowMs) => this.#admit(nowMs) })
   }
 
   get counts(): BatcherCounts {
@@ -99,7 +81,7 @@ export class RequestDispatcher {
     })
     if (!this.#mayRun(task)) return
     batcher.add(task, { nowMs: clock.now(), suspicion: task.suspicion })
-    if (task.lane === 'realtime') this.#pumpAtOnce()
+    if (task.lane === 'realtime') this.#pump.pumpAtOnce()
     else this.pump()
   }
 
@@ -184,32 +166,18 @@ export class RequestDispatcher {
 
   /** Lets in what may start now. However many calls come in one turn of the event loop, the work is done once. */
   pump(): void {
-    if (this.#pumping) return
-    this.#pumping = true
-    setImmediate(() => {
-      if (this.#pumping) this.#admit()
-    })
-  }
-
-  /** The same before the turn ends: a client is waiting. */
-  #pumpAtOnce(): void {
-    if (this.#pumpingAtOnce) return
-    this.#pumpingAtOnce = true
-    queueMicrotask(() => this.#admit())
+    this.#pump.pump()
   }
 
   /** Ends the timer; nothing more is admitted by itself. */
   stop(): void {
-    this.#cancelTimer?.()
-    this.#cancelTimer = undefined
+    this.#pump.stop()
   }
 
-  #admit(): void {
-    this.#pumping = false
-    this.#pumpingAtOnce = false
-    const { batcher, clock, isEngineUp, metrics } = this.#options
-    if (!isEngineUp()) return
-    const nowMs = clock.now()
+  /** Answers when there will be more to let in. */
+  #admit(nowMs: number): number | undefined {
+    const { batcher, isEngineUp, metrics } = this.#options
+    if (!isEngineUp()) return undefined
     const admitted = batcher.admit(nowMs)
     if (admitted.length > 0) metrics.admitted.observe(admitted.length)
     for (const request of admitted) {
@@ -228,7 +196,7 @@ export class RequestDispatcher {
       const entry = this.#entries.get(id)
       if (entry?.abort) this.#cut(entry, 'preempted')
     }
-    this.#setTimer(nowMs)
+    return batcher.nextDueMs(nowMs)
   }
 
   async #run(entry: Entry): Promise<void> {
@@ -328,50 +296,9 @@ export class RequestDispatcher {
   #forget(entry: Entry): void {
     this.#options.meter.abandon(entry.task.id, this.#options.clock.now())
   }
-
-  #setTimer(nowMs: number): void {
-    const dueMs = this.#options.batcher.nextDueMs(nowMs)
-    if (dueMs === undefined) return
-    if (this.#cancelTimer && this.#timerDueMs <= dueMs) return
-    this.#cancelTimer?.()
-    this.#timerDueMs = dueMs
-    this.#cancelTimer = this.#options.clock.after(Math.max(1, dueMs - nowMs), () => {
-      this.#cancelTimer = undefined
-      this.pump()
-    })
-  }
-}
-
-const fullFailure: Failure = {
-  kind: 'failure',
-  reason: 'full',
-  status: 503,
-  message: 'The model server has no room for the request in time.',
-}
-
-const wedgedFailure: Failure = {
-  kind: 'failure',
-  reason: 'timeout',
-  status: 504,
-  message: 'The engine stopped making progress.',
-}
-
-// Batch work can wait: a few seconds of overload must not fill the error file.
-function isOverload(failure: Failure | undefined, task: Task): boolean {
-  return task.batchId !== null && failure !== undefined && isOverloadStatus(failure)
-}
-
-function isOverloadStatus(failure: Failure): boolean {
-  return failure.reason === 'status' && (failure.status === 429 || failure.status === 503)
 }
 
 function suspicionOf(entry: Entry, attempts: number): Suspicion {
   if (!entry.suspect) return 0
   return entry.spent >= attempts - 1 || entry.task.suspicion === 2 ? 2 : 1
-}
-
-// A bug in ours must cost this request only, and be seen.
-function brokenAttempt(err: unknown): Failure {
-  const message = err instanceof Error ? err.message : 'unknown'
-  return { kind: 'failure', reason: 'status', status: 500, message: `The worker failed: ${message}` }
 }

@@ -2,10 +2,11 @@ import { makeBatcher } from '@forebay/batcher'
 import { makeEngineMeter } from '@forebay/engine-time'
 import { ManualClock, makeRegistry, silentLogger } from '@forebay/kernel'
 import { expect, it } from 'vitest'
-import { RequestDispatcher, type Task } from './dispatcher.ts'
+import { RequestDispatcher } from './dispatcher.ts'
 import { type DrainReason, makeDrain } from './drain.ts'
 import { makeTimeLimits } from './engine/time-limits.ts'
 import { makeWorkerMetrics } from './metrics.ts'
+import type { Task } from './task.ts'
 
 const usage = { promptTokens: 10, completionTokens: 100, cachedTokens: null, reasoningTokens: 0 }
 

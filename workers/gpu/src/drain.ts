@@ -1,9 +1,9 @@
 import type { Clock } from '@forebay/kernel'
 import type { ChunkRunner } from './chunk/chunk-runner.ts'
-import type { Task } from './dispatcher.ts'
 import type { LiveRunner } from './live/live-runner.ts'
 import type { Pulling } from './pull-lanes.ts'
 import type { ResultFlusher } from './results/result-flusher.ts'
+import type { Task } from './task.ts'
 import type { WorkerTools } from './tools.ts'
 
 /** Why a worker drains: it was told to stop, or its cloud takes the machine away. */
