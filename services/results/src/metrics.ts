@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from '@forebay/kernel'
 import type { CommitSummary } from './commit-events.ts'
+import { makeCommittedSums, tokenTypes } from './committed-sums.ts'
 import { measuresOf, type QualityThresholds } from './write-quality.ts'
 
 /** The metrics of the results service. */
@@ -113,26 +114,25 @@ export function makeResultsMetrics(registry: Registry): ResultsMetrics {
     committed: (summary, events, quality) => {
       perTransaction.observe(events)
       for (const reason of summary.wasted) wasted.inc({ reason })
+      // Counters find their labels slowly: what is counted alike is summed up first.
+      const sums = makeCommittedSums()
       for (const one of summary.committed) {
-        const { arrival, charge } = one
-        const { lane, model, usage } = arrival
+        const { model } = one.arrival
         for (const { measure, value } of measuresOf(one)) {
           measures[measure].observe({ model }, value)
           if (value > quality[measure]) over.inc({ measure, model })
         }
-        requests.inc({ outcome: arrival.outcome, lane, model })
-        tokens.inc({ type: 'prompt', lane, model }, usage.promptTokens)
-        tokens.inc({ type: 'cached', lane, model }, usage.cachedTokens ?? 0)
-        tokens.inc({ type: 'completion', lane, model }, usage.completionTokens)
-        tokens.inc({ type: 'reasoning', lane, model }, usage.reasoningTokens)
-        if (arrival.source === 'engine') {
-          const cached = usage.cachedTokens
-          if (cached !== null) {
-            prefix.inc({ found: 'yes', lane, model }, cached)
-            prefix.inc({ found: 'no', lane, model }, Math.max(0, usage.promptTokens - cached))
-          }
+        sums.add(one)
+      }
+      for (const { labels, ...sum } of sums.groups()) {
+        const { currency, lane, model, outcome } = labels
+        requests.inc({ outcome, lane, model }, sum.requests)
+        for (const type of tokenTypes) tokens.inc({ type, lane, model }, sum[type])
+        if (sum.cacheTold > 0) {
+          prefix.inc({ found: 'yes', lane, model }, sum.found)
+          prefix.inc({ found: 'no', lane, model }, sum.notFound)
         }
-        if (charge) ledger.inc({ currency: charge.currency, lane, model }, charge.amountNano)
+        if (currency !== undefined) ledger.inc({ currency, lane, model }, sum.amountNano)
       }
     },
     groupSeconds: (value) => seconds.observe(value),

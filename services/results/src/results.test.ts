@@ -370,14 +370,23 @@ describe('results', () => {
   it('counts what it committed in its metrics', async () => {
     const db = await openTestDatabase()
     await seedPrices(db)
-    const batchId = await addBatch(db, 2)
+    const batchId = await addBatch(db, 3)
     const service = await runResults(db)
-    await service.send([eventOf([resultOf({ batchId }), resultOf({ batchId: 'batch_gone' })])])
+    const lines = [resultOf({ batchId }), resultOf({ batchId, line: 2 })]
+    const failed = resultOf({ batchId, line: 3, outcome: 'failed', statusCode: 400 })
+    await service.send([eventOf([...lines, failed, resultOf({ batchId: 'batch_gone' })])])
     await eventually(() => service.drained(), { what: 'the event to be settled' })
     const text = await service.registry.metrics()
     for (const line of [
-      'forebay_requests_committed_total{outcome="succeeded",lane="batch",model="m"} 1',
-      `forebay_ledger_nano_total{currency="USD",lane="batch",model="m"} ${lineNano}`,
+      'forebay_requests_committed_total{outcome="succeeded",lane="batch",model="m"} 2',
+      'forebay_requests_committed_total{outcome="failed",lane="batch",model="m"} 1',
+      'forebay_tokens_committed_total{type="prompt",lane="batch",model="m"} 300',
+      'forebay_tokens_committed_total{type="cached",lane="batch",model="m"} 60',
+      'forebay_tokens_committed_total{type="completion",lane="batch",model="m"} 30',
+      'forebay_tokens_committed_total{type="reasoning",lane="batch",model="m"} 12',
+      'forebay_prefix_cache_tokens_total{found="yes",lane="batch",model="m"} 60',
+      'forebay_prefix_cache_tokens_total{found="no",lane="batch",model="m"} 240',
+      `forebay_ledger_nano_total{currency="USD",lane="batch",model="m"} ${2 * lineNano}`,
       'forebay_results_wasted_total{reason="closed"} 1',
       'forebay_results_lag_seconds_count 1',
     ])
