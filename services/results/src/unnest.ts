@@ -13,14 +13,14 @@ export function unnest<R>(rows: readonly R[], columns: Columns<R>): { names: str
   const same: string[] = []
   const [types, varying]: [string[], string[]] = [[], []]
   for (const [name, [type, read]] of Object.entries(columns)) {
-    const column = rows.map(read)
-    const [first = null] = column
+    const [row] = rows
+    const first = row === undefined ? null : read(row)
     // The last word is the arrays', for they make the rows.
     const isLast = varying.length === 0 && same.length === Object.keys(columns).length - 1
-    if (!isLast && column.every((value) => value === first)) {
+    if (!isLast && rows.every((each) => read(each) === first)) {
       same.push(`$${values.push(first)}::${type} AS ${name}`)
     } else {
-      types.push(`$${values.push(arrayOf(column))}::${type}[]`)
+      types.push(`$${values.push(arrayOf(rows, read))}::${type}[]`)
       varying.push(name)
     }
   }
@@ -33,9 +33,10 @@ export function unnest<R>(rows: readonly R[], columns: Columns<R>): { names: str
 }
 
 /** An array as Postgres reads it; the driver's own encoding looks at every value for all it might be. */
-function arrayOf(column: readonly Value[]): string {
+function arrayOf<R>(rows: readonly R[], read: (row: R) => Value): string {
   let text = '{'
-  for (const value of column) {
+  for (const row of rows) {
+    const value = read(row)
     if (text.length > 1) text += ','
     if (value === null) text += 'NULL'
     else if (typeof value === 'number') text += value

@@ -14,7 +14,7 @@ export interface Committed {
 const time = 'timestamptz'
 // Who knows a short prompt can find it again by its hash; of a batch's lines it goes with their files.
 const keptBodyHash = `CASE WHEN rows.batch_id IS NULL AND rows.tenant_id IN (SELECT tenant_id FROM tenant_retention WHERE zero)
-  THEN NULL ELSE rows.body_hash END`
+  THEN NULL ELSE decode(rows.body_hash, 'hex') END`
 const iso = (ms: number) => new Date(ms).toISOString()
 
 /**
@@ -51,7 +51,7 @@ export async function insertRequests(tx: Queryable, arrivals: readonly Arrival[]
     batcher_ms: ['int', (a) => a.batcherMs],
     first_token_ms: ['int', (a) => a.firstTokenMs],
     duration_ms: ['int', (a) => a.durationMs],
-    body_hash: ['bytea', (a) => (a.bodyHash === null ? null : `\\x${a.bodyHash}`)],
+    body_hash: ['text', (a) => a.bodyHash],
     input_key: ['text', (a) => a.requestBytes?.key ?? null],
     input_offset: ['bigint', (a) => a.requestBytes?.offset ?? null],
     input_bytes: ['int', (a) => a.requestBytes?.length ?? null],

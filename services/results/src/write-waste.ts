@@ -48,10 +48,12 @@ export async function recordFailed(
 
 /** Records what answers took that did not fit the check of their batch. Their engine time is part of their request's. */
 export async function recordDiscarded(tx: Queryable, committed: readonly Arrival[]): Promise<void> {
-  const rows = committed.flatMap(({ discarded, ...arrival }) => {
-    if (discarded === undefined) return []
-    const usage = { ...arrival.usage, ...discarded }
-    return [{ ...arrival, usage, gpuMs: null }]
+  const rows = committed.flatMap((arrival) => {
+    // Next to none has any: the others are not copied.
+    if (arrival.discarded === undefined) return []
+    const { discarded, ...rest } = arrival
+    const usage = { ...rest.usage, ...discarded }
+    return [{ ...rest, usage, gpuMs: null }]
   })
   if (rows.length === 0) return
   await insertWaste(tx, rows, { costPerGpuHour: () => undefined, reasonOf: () => 'check' })
