@@ -9,6 +9,8 @@ export type QualityThresholds = Readonly<Record<QualityMeasure, number>>
 /** What a transaction adds to what is known of a batch's answers. */
 interface QualityDelta {
   batchId: string
+  pool: string
+  model: string
   measure: QualityMeasure
   spread: Spread
 }
@@ -23,15 +25,15 @@ export function* measuresOf({ arrival }: Committed): Generator<{ measure: Qualit
   }
 }
 
-/** One delta per batch and measure that has new values. */
+/** One delta per batch, pool, model and measure that has new values. */
 export function qualityDeltas(committed: readonly Committed[], thresholds: QualityThresholds): QualityDelta[] {
   const deltas = new Map<string, QualityDelta>()
   for (const one of committed) {
-    const { batchId } = one.arrival
+    const { batchId, model, pool } = one.arrival
     if (batchId === null) continue
     for (const { measure, value } of measuresOf(one)) {
-      const key = `${batchId} ${measure}`
-      const delta = deltas.get(key) ?? { batchId, measure, spread: emptySpread(measure) }
+      const key = [batchId, measure, pool, model].join(' ')
+      const delta = deltas.get(key) ?? { batchId, pool, model, measure, spread: emptySpread(measure) }
       deltas.set(key, delta)
       addToSpread(delta.spread, value, { measure, threshold: thresholds[measure] })
     }
@@ -45,6 +47,8 @@ export async function addToQuality(tx: Queryable, deltas: readonly QualityDelta[
   const rows = unnest(deltas, {
     batch_id: ['text', (d) => d.batchId],
     measure: ['text', (d) => d.measure],
+    pool: ['text', (d) => d.pool],
+    model: ['text', (d) => d.model],
     answers: ['int', (d) => d.spread.answers],
     total: ['float8', (d) => d.spread.total],
     over: ['int', (d) => d.spread.over],
@@ -52,8 +56,8 @@ export async function addToQuality(tx: Queryable, deltas: readonly QualityDelta[
     buckets: ['text', (d) => `{${d.spread.buckets.join(',')}}`],
   })
   await tx.query(
-    `INSERT INTO batch_quality (${rows.names}) SELECT batch_id, measure, answers, total, over, buckets::int[] FROM ${rows.from}
-     ON CONFLICT (batch_id, measure) DO UPDATE SET
+    `INSERT INTO batch_quality (${rows.names}) SELECT batch_id, measure, pool, model, answers, total, over, buckets::int[] FROM ${rows.from}
+     ON CONFLICT (batch_id, measure, pool, model) DO UPDATE SET
        answers = batch_quality.answers + excluded.answers,
        total = batch_quality.total + excluded.total,
        over = batch_quality.over + excluded.over,

@@ -12,9 +12,28 @@ export interface StratumFigures {
 }
 
 /** Both versions over the same time. */
-export interface VersionFigures {
-  readonly from: readonly StratumFigures[]
-  readonly to: readonly StratumFigures[]
+export type VersionFigures = Both<StratumFigures>
+
+/** Requests of one version within one stratum, and how many of them are bad in some way. */
+export interface ShareFigures {
+  readonly stratum: string
+  readonly requests: number
+  readonly bad: number
+}
+
+/** What is known of the quality of both versions' answers, by what was looked at; each batch is a stratum of its own. */
+export interface QualityFigures {
+  /** Answers that a judge model looked at; bad: it flagged them. */
+  readonly judged: Both<ShareFigures>
+  /** Answers of which it was measured; bad: beyond the threshold. */
+  readonly repetition: Both<ShareFigures>
+  readonly perplexity: Both<ShareFigures>
+}
+
+/** The same of both versions. */
+export interface Both<T> {
+  readonly from: readonly T[]
+  readonly to: readonly T[]
 }
 
 /** How one measure compares: the difference, new less old, and by how many standard errors it is over its margin. */
@@ -27,7 +46,7 @@ export interface Compared {
 }
 
 /** Requests of a version that ended. */
-export function sampleOf(figures: readonly StratumFigures[]): number {
+export function sampleOf(figures: readonly { requests: number }[]): number {
   return figures.reduce((sum, { requests }) => sum + requests, 0)
 }
 
@@ -36,9 +55,9 @@ export function sampleOf(figures: readonly StratumFigures[]): number {
  * its variance by Agresti and Caffo (one success and one failure added), so that few requests with none or all failed
  * are not taken for certain.
  */
-export function compareShares(
-  figures: VersionFigures,
-  of: (stratum: StratumFigures) => number,
+export function compareShares<T extends { stratum: string; requests: number }>(
+  figures: Both<T>,
+  of: (stratum: T) => number,
   margin: number,
 ): Compared {
   return combine(
@@ -68,10 +87,10 @@ export function compareLatency(figures: VersionFigures, ratioMax: number): Compa
   return { ...compared, old: Math.exp(compared.old), new: Math.exp(compared.new) }
 }
 
-function combine(
-  { from, to }: VersionFigures,
-  count: (stratum: StratumFigures) => number,
-  measure: (stratum: StratumFigures) => { mean: number; variance: number },
+function combine<T extends { stratum: string }>(
+  { from, to }: Both<T>,
+  count: (stratum: T) => number,
+  measure: (stratum: T) => { mean: number; variance: number },
   margin: number,
 ): Compared {
   let [weights, oldSum, newSum, variance] = [0, 0, 0, 0]

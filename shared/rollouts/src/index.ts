@@ -4,6 +4,7 @@ export { type ModelVersions, type VersionsInPools, versionFor, versionsOf } from
 export { moveRollout, type RolloutMove, recordStart } from './move-rollout.ts'
 export { type Distrust, readDistrust } from './read-distrust.ts'
 export { readFigures } from './read-figures.ts'
+export { readQualityFigures } from './read-quality-figures.ts'
 export {
   type Rollout,
   type RolloutRules,

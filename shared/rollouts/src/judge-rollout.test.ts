@@ -50,6 +50,24 @@ describe('a rollout', () => {
     )
   })
 
+  it('does not go on while what is known of the quality of its answers looks worse, nor wait for that of a few', () => {
+    const fine = [stratum(1_000)]
+    const none = { from: [], to: [] }
+    const quality = (requests: number, bad: number) => ({
+      ...{ judged: none, perplexity: none },
+      repetition: {
+        from: [{ stratum: 'batch_1', requests: 200, bad: 10 }],
+        to: [{ stratum: 'batch_1', requests, bad }],
+      },
+    })
+    const verdict = (requests: number, bad: number) =>
+      judgeRollout(rollout, { from: fine, to: [stratum(120)] }, later, quality(requests, bad))
+    expect(verdict(100, 5).move).toBe('step')
+    expect(verdict(19, 10).move).toBe('step')
+    expect(verdict(40, 5)).toMatchObject({ move: 'wait', reason: expect.stringContaining('not yet beyond doubt') })
+    expect(verdict(100, 50)).toMatchObject({ move: 'roll_back', reason: expect.stringContaining('repeat themselves') })
+  })
+
   it('does not go back on chance: few requests, or a difference within the noise; it then waits', () => {
     const old = [stratum(1_000, { failed: 10 })]
     expect(judge(old, [stratum(19, { failed: 19 })], 1_000).move).toBe('wait')

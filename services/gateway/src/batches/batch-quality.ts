@@ -40,11 +40,33 @@ export async function readQuality(
     'SELECT batch_id AS "batchId", measure, answers, total, over, buckets FROM batch_quality WHERE batch_id = ANY ($1)',
     [batchIds],
   )
-  for (const row of rows) {
-    const { mean, p95 } = describeSpread(row.measure, row)
+  for (const { batchId, measure, ...spread } of together(rows)) {
+    const { mean, p95 } = describeSpread(measure, spread)
     if (mean === null || p95 === null) continue
-    const { answers, over } = row
-    known.set(row.batchId, { ...(known.get(row.batchId) ?? unmeasured), [row.measure]: { answers, mean, p95, over } })
+    const { answers, over } = spread
+    known.set(batchId, { ...(known.get(batchId) ?? unmeasured), [measure]: { answers, mean, p95, over } })
   }
   return known
+}
+
+/** One row per batch and measure: what its pools and models have, added up. */
+function together(rows: readonly QualityRow[]): QualityRow[] {
+  const sums = new Map<string, QualityRow>()
+  for (const row of rows) {
+    const key = `${row.batchId} ${row.measure}`
+    const sum = sums.get(key)
+    sums.set(
+      key,
+      sum === undefined
+        ? row
+        : {
+            ...row,
+            answers: sum.answers + row.answers,
+            total: sum.total + row.total,
+            over: sum.over + row.over,
+            buckets: sum.buckets.map((count, i) => count + (row.buckets[i] ?? 0)),
+          },
+    )
+  }
+  return [...sums.values()]
 }

@@ -1,6 +1,13 @@
 import type { Clock, Logger } from '@forebay/kernel'
 import type { Pools } from '@forebay/pools'
-import { judgeRollout, moveRollout, type Rollout, readFigures, rolloutColumns } from '@forebay/rollouts'
+import {
+  judgeRollout,
+  moveRollout,
+  type Rollout,
+  readFigures,
+  readQualityFigures,
+  rolloutColumns,
+} from '@forebay/rollouts'
 import type { Database } from '@forebay/store'
 import { databaseNowMs } from '../batch-row.ts'
 import type { SchedulerMetrics } from '../metrics.ts'
@@ -21,6 +28,8 @@ export async function watchRollouts(options: {
   clock: Clock
   logger: Logger
   metrics: SchedulerMetrics
+  /** The least score that a judge's answer may have without being flagged. */
+  scoreMin: number
 }): Promise<boolean> {
   const { clock, db, logger, metrics, pools } = options
   let movedAny = false
@@ -43,7 +52,11 @@ export async function watchRollouts(options: {
         from: await readFigures(tx, { model, pools: inPools(fromVersion), sinceMs: rollout.createdAtMs - beforeMs }),
         to: await readFigures(tx, { model, pools: inPools(toVersion), sinceMs: rollout.steppedAtMs }),
       }
-      const verdict = judgeRollout(rollout, figures, nowMs)
+      const quality = await readQualityFigures(tx, {
+        ...{ model, from: inPools(fromVersion), to: inPools(toVersion), sinceMs: rollout.createdAtMs },
+        scoreMin: options.scoreMin,
+      })
+      const verdict = judgeRollout(rollout, figures, nowMs, quality)
       metrics.rolloutWeight.set({ model, version: toVersion }, verdict.weight)
       if (verdict.move === 'wait') {
         await tx.query('UPDATE rollouts SET figures = $2 WHERE id = $1', [
