@@ -18,6 +18,7 @@ import { addPoolsCommands } from './commands/pools.ts'
 import { addProjectsCommands } from './commands/projects.ts'
 import { addRetentionCommands } from './commands/retention.ts'
 import { addReviewsCommands } from './commands/reviews.ts'
+import { addRoutingCommand } from './commands/routing.ts'
 import { addScalingCommand } from './commands/scaling.ts'
 import { addSetupCommands } from './commands/setup.ts'
 import { addSimulateCommand } from './commands/simulate.ts'
@@ -90,6 +91,7 @@ function makeProgram(cli: Cli): Command {
   addBudgetsCommands(program, cli)
   addModelsCommand(program, cli)
   addPoolsCommands(program, cli)
+  addRoutingCommand(program, cli)
   addScalingCommand(program, cli)
   addCacheCommands(program, cli)
   addReviewsCommands(program, cli)

@@ -123,7 +123,11 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     loop('erased', () => sweepErased({ db, blobs, pools, clock, logger }), sweepMs),
     loop('stores', () => pools.probeStores().then(() => false), 5 * pollMs),
     loop('holds', async () => (await sweepHolds(db)) === 1_000, 5 * pollMs),
-    loop('rollouts', () => watchRollouts({ db, pools, clock, logger, metrics, scoreMin: config.judgeScoreMin }), 5 * pollMs),
+    loop(
+      'rollouts',
+      () => watchRollouts({ db, pools, clock, logger, metrics, scoreMin: config.judgeScoreMin }),
+      5 * pollMs,
+    ),
     loop('take-back', () => takeBack.run()),
     ...judges,
     loop('unstage', () => unstage({ db, pools, logger }), 5 * pollMs),

@@ -2,7 +2,7 @@ export { compareLatency, compareShares, type StratumFigures, type VersionFigures
 export { judgeRollout, type RolloutVerdict } from './judge-rollout.ts'
 export { type ModelVersions, type VersionsInPools, versionFor, versionsOf } from './model-versions.ts'
 export { moveRollout, type RolloutMove, recordStart } from './move-rollout.ts'
-export { type Distrust, readDistrust } from './read-distrust.ts'
+export { type Distrust, readAgreements, readDistrust } from './read-distrust.ts'
 export { readFigures } from './read-figures.ts'
 export { readQualityFigures } from './read-quality-figures.ts'
 export {

@@ -40,13 +40,22 @@ it('a small model that the large one contradicts is measured, and left for the l
     const body = { model: 'auto', messages: [{ role: 'user', content }] }
     const { headers, json, status } = await harness.call('POST', '/v1/chat/completions', key, body)
     expect(status).toBe(200)
+    route = headers.get('x-forebay-route') ?? ''
     return [headers.get('x-forebay-model'), (json['choices'] as { message: { content: string } }[])[0]?.message.content]
+  }
+  let route = ''
+  const admin = await harness.newKey('ops', 'admin')
+  const complexity = async () => {
+    const { json } = await harness.call('GET', '/admin/routing', admin)
+    return (json['rules'] as { complexity: object }[])[0]?.complexity
   }
   const checks = async (agreed: boolean) =>
     (await harness.db.query('SELECT 1 FROM complexity_checks WHERE agreed = $1', [agreed])).length
 
   expect(await ask('Prove it.')).toEqual(['large', 'No, it is 7.'])
+  expect(route).toMatch(/^p; only; complexity 0\.\d\d from 0\.2$/)
   for (const i of [1, 2, 3]) expect(await ask(`easy ${i}`)).toEqual(['small', 'Yes.'])
+  expect(route).toMatch(/^p; only; complexity 0\.\d\d below 0\.2$/)
   await eventually(async () => (await checks(false)) === 4, { what: 'four comparisons' })
   const shadow = jobs.filter(({ tenantId }) => tenantId === judgeTenantId)
   expect(shadow.map(({ lane, model }) => `${model} ${lane}`)).toEqual([
@@ -61,9 +70,17 @@ it('a small model that the large one contradicts is measured, and left for the l
   expect(jobs.at(-1)?.route ?? jobs.at(-2)?.route).toBeDefined()
   expect(jobs.find(({ route }) => route?.includes('agrees with it in 0.00 of'))?.model).toBe('large')
 
+  expect(route).toMatch(/below 0\.2, fallback$/)
+  expect(await complexity()).toMatchObject({
+    ...{ small: 'small', large: 'large', agreed: 0, agreement: 0, fallback: true },
+    reason: expect.stringContaining('agrees with it in 0.00 of'),
+  })
+
   largeSays = 'Yes.'
   await harness.db.query('DELETE FROM complexity_checks')
   for (let i = 0; i < 4; i++) await ask(`again ${i}`)
   await eventually(async () => (await checks(true)) >= 3, { what: 'answers that agree' })
   await eventually(async () => (await ask(`back ${asked++}`))[0] === 'small', { what: 'the return', timeoutMs: 15_000 })
+  expect(await complexity()).toMatchObject({ agreement: 1, fallback: false, reason: null })
+  expect((await harness.call('GET', '/admin/routing', key)).status).toBe(403)
 })

@@ -1,6 +1,7 @@
 import type { Draw } from '@forebay/budgets'
 import type { InferenceEndpoint, Usage } from '@forebay/contracts'
 import { describeError, ForebayError } from '@forebay/kernel'
+import type { Resolved } from '@forebay/router'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { callerOf } from '../auth/require-caller.ts'
@@ -100,6 +101,7 @@ async function serveLive(
       body,
       choice,
       alias,
+      byComplexity: complexityReason(chosen, body.model),
       wish,
       startedMs,
       recorder: bothRecorders(recorder, check?.recorder),
@@ -121,6 +123,8 @@ async function compute(options: {
   choice: PoolChoice
   /** Why its model answers and not the one that was asked for. */
   alias: string | undefined
+  /** For the header: why a small or a large model. */
+  byComplexity: string
   wish: PoolWish
   startedMs: number
   recorder: Pick<AnswerRecorder, 'add'> | undefined
@@ -178,7 +182,10 @@ async function compute(options: {
       onFirstByte: () => {
         const [nowMs, { pool }] = [clock.now(), call]
         reply.header('openai-processing-ms', String(nowMs - startedMs))
-        reply.header('x-forebay-route', `${pool}; ${pool === choice.pool ? choice.reason : 'moved'}`)
+        reply.header(
+          'x-forebay-route',
+          `${pool}; ${pool === choice.pool ? choice.reason : 'moved'}${options.byComplexity}`,
+        )
         deps.models.latencies.observe({ pool, model: body.model, stream: body.stream }, nowMs - startedMs, nowMs)
         metrics.firstByteSeconds.observe({ endpoint }, (clock.now() - startedMs) / 1000)
       },
@@ -210,6 +217,15 @@ function costNow(
   const { said: modelVersions } = deps.models.versionsOf(pool, model)
   const atMs = deps.clock.now()
   return costOf({ tenantId, endpoint, model, lane, source: 'engine', modelVersions, atMs }, usage, deps.prices.all)
+}
+
+/** Why a complexity rule chose its model, to follow the pool's reason; empty when none did. */
+function complexityReason(chosen: Resolved['chosen'], model: string): string {
+  if (!chosen) return ''
+  const { complexity, rule } = chosen
+  const easy = complexity.score < rule.threshold
+  const told = `complexity ${complexity.score.toFixed(2)} ${easy ? 'below' : 'from'} ${rule.threshold}`
+  return `; ${told}${easy && model === rule.large ? ', fallback' : ''}`
 }
 
 /** Why a request goes where it goes, for its record; undefined when there was nothing to choose. */

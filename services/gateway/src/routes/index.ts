@@ -52,6 +52,7 @@ import { setBudget } from './set-budget/handler.ts'
 import { setRetention } from './set-retention/handler.ts'
 import { showHealth } from './show-health/handler.ts'
 import { showLedgerDrift } from './show-ledger-drift/handler.ts'
+import { showRouting } from './show-routing/handler.ts'
 import { showScaling } from './show-scaling/handler.ts'
 import { updateTenantCache } from './update-tenant-cache/handler.ts'
 import { updateTenantQuality } from './update-tenant-quality/handler.ts'
@@ -103,6 +104,7 @@ export const adminRoutes: readonly Route[] = [
   correctLedger,
   showLedgerDrift,
   listPools,
+  showRouting,
   showScaling,
   drainPool,
   undrainPool,
