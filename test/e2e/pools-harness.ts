@@ -28,6 +28,8 @@ export interface PoolPlan {
   residency?: string[]
   fixedMs?: number
   engine?: EngineSimOptions
+  /** Which version of a model it runs, by model. */
+  versions?: Record<string, string>
 }
 
 /** What the tests read of a pool of /admin/pools. */
@@ -58,7 +60,7 @@ export async function startPools(plans: readonly PoolPlan[], settings: Partial<C
   )
   // The brokers' and stores' URLs are handed over as people do it: by the environment.
   const env: Record<string, string> = {}
-  const file = plans.map(({ name, queueUrl, residency = [] }, i) => {
+  const file = plans.map(({ name, queueUrl, residency = [], versions }, i) => {
     env[`QUEUE_${i}`] = queueUrl
     const store = storeUrls.get(name)
     if (store !== undefined) env[`BLOBS_${i}`] = store.startsWith('/') ? `file://${store}` : store
@@ -66,6 +68,7 @@ export async function startPools(plans: readonly PoolPlan[], settings: Partial<C
       name,
       queue: `\${QUEUE_${i}}`,
       residency,
+      ...(versions === undefined ? {} : { versions }),
       ...(store === undefined ? {} : { blobs: `\${BLOBS_${i}}` }),
     }
   })
