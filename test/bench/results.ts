@@ -125,6 +125,8 @@ function eventsOf(batchId: string, done: number): ResultEvent[] {
             reasoningTokens: 0,
           },
           ...{ queuedMs: 5, batcherMs: 2, firstTokenMs: null, durationMs: 900, finishedAtMs: nowMs, gpuMs: 12.5 },
+          // As a worker measures it of every answer; of each third its client asked for log probabilities.
+          quality: { repetition: (line % 53) / 500, perplexity: line % 3 === 0 ? 1 + (line % 41) / 8 : null },
           bodyHash: line.toString(16).padStart(64, '0'),
           requestBytes: { key: 'tenants/bench/files/file-1', offset: line * 400, length: 400 },
           bytes: { offset: i * 300, length: 300 },

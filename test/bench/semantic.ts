@@ -11,6 +11,9 @@ export interface LookupFigures {
   entries: number
   p50Ms: number
   p99Ms: number
+  /** CPU time of the longest turn of the event loop while lookups ran, which other work had to wait for, and the 99th percentile. */
+  longestBlockMs: number
+  blockP99Ms: number
 }
 
 /** Lookups in each index; `pgvector` is null where no server with the extension was named. */
@@ -78,6 +81,7 @@ async function measure(
     await index.add({ tenantId: 'bench', hardKey, question: `question ${i}`, vector: vectorOf(), answer })
   }
   const took: number[] = []
+  const turns = watchTurns()
   for (let i = 0; i < options.lookups; i++) {
     const vector = vectorOf()
     const startMs = performance.now()
@@ -85,6 +89,33 @@ async function measure(
     took.push(performance.now() - startMs)
     if (found.length === 0) throw new Error('a lookup found nothing')
   }
-  const { entries } = options
-  return { entries, p50Ms: round(percentile(took, 0.5)), p99Ms: round(percentile(took, 0.99)) }
+  const blocks = turns.stop()
+  return {
+    entries: options.entries,
+    ...{ p50Ms: round(percentile(took, 0.5)), p99Ms: round(percentile(took, 0.99)) },
+    ...{ longestBlockMs: round(percentile(blocks, 1)), blockP99Ms: round(percentile(blocks, 0.99)) },
+  }
+}
+
+/** What each turn of the event loop took until it is stopped, in CPU time: what other processes take does not count. */
+function watchTurns(): { stop(): number[] } {
+  const blocks: number[] = []
+  const cpuMs = () => {
+    const { system, user } = process.cpuUsage()
+    return (user + system) / 1_000
+  }
+  let lastMs = cpuMs()
+  let next = setImmediate(look)
+  function look() {
+    const nowMs = cpuMs()
+    blocks.push(nowMs - lastMs)
+    lastMs = nowMs
+    next = setImmediate(look)
+  }
+  return {
+    stop() {
+      clearImmediate(next)
+      return blocks
+    },
+  }
 }

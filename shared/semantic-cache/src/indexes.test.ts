@@ -97,6 +97,73 @@ it('the scan index holds no more bytes than it may: the oldest go', async () => 
   expect(found[0]?.question).toBe('question 99')
 })
 
+describe('while the scan index compares many vectors', () => {
+  const dimensions = 16_384
+  // Eight of them are a slice.
+  const many = 80
+  const vectorOf = (at: number) => {
+    const vector = new Float32Array(dimensions)
+    vector[at] = 1
+    return vector
+  }
+  const asked = new Float32Array(dimensions)
+  for (let i = 0; i < many; i++) asked[i] = (i + 1) / many
+  const fill = async () => {
+    const index = makeScanIndex({ clock: new ManualClock(Date.now()), ttlMs, bytesMax: 1_000_000_000 })
+    // The first are the farthest and the last the nearest; each third is hers.
+    for (let i = 0; i < many; i++) {
+      const tenantId = i % 3 === 0 ? 'her' : 'him'
+      await index.add({ ...entryOf(`question ${i}`, { tenantId }), vector: vectorOf(i) })
+    }
+    return index
+  }
+  const questions = (found: readonly { question: string }[]) => found.map(({ question }) => question)
+  const nearest = (index: AnswerIndex, count: number) => index.nearest({ hardKey: 'k', vector: asked, count })
+
+  it('others have their turn', async () => {
+    const index = await fill()
+    let turns = 0
+    let over = false
+    const count = () => {
+      turns++
+      if (!over) setImmediate(count)
+    }
+    setImmediate(count)
+    const both = await Promise.all([nearest(index, 2), nearest(index, 2)])
+    over = true
+    for (const found of both) expect(questions(found)).toEqual(['question 79', 'question 78'])
+    // Nine slices of each lookup had to wait, and never two in the same turn.
+    expect(turns).toBeGreaterThanOrEqual(18)
+  })
+
+  it('what is erased is not found, what stays is found once and in order, and nothing is passed over', async () => {
+    const index = await fill()
+    const looking = nearest(index, many)
+    await new Promise(setImmediate)
+    await index.eraseTenant('her')
+    await index.add({ ...entryOf('new'), vector: vectorOf(many) })
+    const kept = Array.from({ length: many }, (_, i) => many - 1 - i).filter((i) => i % 3 !== 0)
+    const found = questions(await looking).filter((question) => question !== 'new')
+    expect(found).toEqual(kept.map((i) => `question ${i}`))
+  })
+
+  it('the place of what was erased is taken by the next', async () => {
+    const index = await fill()
+    const looking = nearest(index, 2)
+    await new Promise(setImmediate)
+    await index.eraseTenant('him')
+    expect(questions(await looking)).toEqual(['question 78', 'question 75'])
+  })
+
+  it('all may go', async () => {
+    const index = await fill()
+    const looking = nearest(index, 2)
+    await index.eraseTenant('him')
+    await index.eraseTenant('her')
+    expect(await looking).toEqual([])
+  })
+})
+
 it('pgvector looks the nearest up in its index', async () => {
   await openPgvector()
   const { rows } = await pglite.query<{ indexdef: string }>(

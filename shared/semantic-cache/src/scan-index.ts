@@ -1,6 +1,7 @@
 import type { Answer } from '@forebay/answer-cache'
 import type { Clock } from '@forebay/kernel'
-import type { AnswerIndex, IndexedAnswer, Near } from './answer-index.ts'
+import type { AnswerIndex, IndexedAnswer } from './answer-index.ts'
+import { nextTurn } from './turns.ts'
 
 interface Slot {
   tenantId: string
@@ -12,6 +13,11 @@ interface Slot {
   at: number
 }
 
+interface Candidate {
+  slot: Slot
+  similarity: number
+}
+
 interface Bucket {
   hardKey: string
   dimensions: number
@@ -20,8 +26,13 @@ interface Bucket {
   slots: Slot[]
 }
 
+// Of all vectors of a slice: as many multiplications, a millisecond at most where memory is not in the way.
+const sliceNumbers = 131_072
+const scansMax = 3
+
 /**
- * An index in this process: every vector of the hard key is compared, so a lookup takes time with their number. It
+ * An index in this process: every vector of the hard key is compared, so a lookup takes time with their number. It does
+ * so in slices, of which one runs in a turn of the event loop, so that a long lookup does not hold up the process. It
  * holds at most `bytesMax` of vectors and texts; beyond that the oldest goes. Nothing of it outlives the process.
  */
 export function makeScanIndex(options: {
@@ -64,14 +75,13 @@ export function makeScanIndex(options: {
     nearest: async ({ hardKey, vector, count }) => {
       const bucket = buckets.get(hardKey)
       if (!bucket || bucket.dimensions !== vector.length) return []
-      const nowMs = clock.now()
-      const best: Near[] = []
-      const found = scan(bucket.vectors, vector, bucket.slots.length, count)
-      for (const { at, similarity } of found) {
-        const slot = bucket.slots[at]
-        if (slot && slot.untilMs > nowMs) best.push({ question: slot.question, answer: slot.answer, similarity })
+      for (let scans = 1; ; scans++) {
+        const best = await scan(bucket, { vector, count, nowMs: clock.now() })
+        const kept = best.filter(({ slot }) => ages.has(slot))
+        // What was erased while others were compared has pushed some of those out.
+        if (kept.length < best.length && scans < scansMax) continue
+        return kept.map(({ similarity, slot: { answer, question } }) => ({ question, answer, similarity }))
       }
-      return best
     },
     add: async (entry) => {
       const size = entry.vector.byteLength + 2 * entry.question.length + Buffer.byteLength(entry.answer.text) + 512
@@ -107,18 +117,35 @@ export function makeScanIndex(options: {
   }
 }
 
-/** The `count` vectors with the greatest dot product, nearest first. */
-function scan(vectors: Float32Array, vector: Float32Array, slots: number, count: number) {
-  const best: { at: number; similarity: number }[] = []
+/**
+ * The `count` slots with the greatest dot product that are not past their time, nearest first. From the last to the
+ * first: a slot that is moved meanwhile, into the place of one that goes, moves down, so none is passed over; one that is
+ * seen a second time is taken once.
+ */
+async function scan(
+  bucket: Bucket,
+  { count, nowMs, vector }: { vector: Float32Array; count: number; nowMs: number },
+): Promise<Candidate[]> {
+  const best: Candidate[] = []
   let least = Number.NEGATIVE_INFINITY
   const dimensions = vector.length
-  for (let at = 0, from = 0; at < slots; at++, from += dimensions) {
-    const sum = dot(vectors, from, vector)
-    if (sum <= least && best.length === count) continue
-    best.push({ at, similarity: sum })
-    best.sort((a, b) => b.similarity - a.similarity)
-    if (best.length > count) best.pop()
-    least = best.at(-1)?.similarity ?? Number.NEGATIVE_INFINITY
+  const sliceSlots = Math.max(1, Math.floor(sliceNumbers / dimensions))
+  for (let at = bucket.slots.length; at > 0; ) {
+    const { slots, vectors } = bucket
+    const end = Math.max(0, at - sliceSlots)
+    while (--at >= end) {
+      const similarity = dot(vectors, at * dimensions, vector)
+      if (similarity <= least && best.length === count) continue
+      const slot = slots[at]
+      if (!slot || slot.untilMs <= nowMs || best.some((one) => one.slot === slot)) continue
+      best.push({ slot, similarity })
+      best.sort((a, b) => b.similarity - a.similarity)
+      if (best.length > count) best.pop()
+      least = best.at(-1)?.similarity ?? Number.NEGATIVE_INFINITY
+    }
+    if (end === 0) break
+    await nextTurn()
+    at = Math.min(end, bucket.slots.length)
   }
   return best
 }

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { silentLogger } from '@forebay/kernel'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { isFaulty } from './main.ts'
@@ -23,6 +24,13 @@ it('every token is counted and charged once, however often its event comes and w
   })
   expect(report).toMatchObject({ lost: 0, doubled: 0, ledgerDifferenceNano: 0, problems: [] })
   expect(report.deliveries).toBeGreaterThan(200)
+})
+
+it('every bug that can be planted has its place', async () => {
+  for (const { file, name, search } of plantedBugs) {
+    const source = await readFile(new URL(`../../../services/results/src/${file}`, import.meta.url), 'utf8')
+    expect(source.includes(search), `the place of '${name}' in ${file}`).toBe(true)
+  }
 })
 
 it.each(['every delivery counts'])('catches the planted bug: %s', async (name) => {

@@ -113,8 +113,8 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'the body hash is not kept',
     file: requests,
-    search: '(a.bodyHash === null ? null :',
-    replace: '(a.bodyHash !== null ? null :',
+    search: "body_hash: ['text', (a) => a.bodyHash]",
+    replace: "body_hash: ['text', () => null]",
   },
   {
     name: 'a duplicate overwrites',
