@@ -77,6 +77,8 @@ export const announcementSchema = z.object({
       contextTokens: z.number().nullable(),
       /** Which version of the model the engine says it runs. */
       version: z.string().nullable().optional(),
+      /** True: its engine sleeps, or its adapter is not loaded; work for it waits until it is. */
+      asleep: z.boolean().optional(),
     }),
   ),
   healthy: z.boolean(),

@@ -28,6 +28,8 @@ export interface Candidate {
   readonly costPerHour: number | undefined
   /** Its share of seats taken; from 1 on it is full. */
   readonly load: number
+  /** True: nobody there has the model in memory now; it is woken or loaded for a request. Not given: somebody has. */
+  readonly asleep?: boolean | undefined
   /** 0 (far away) to 1 (here). */
   readonly proximity: number
 }

@@ -165,6 +165,25 @@ describe('tiers and managed pools', () => {
   })
 })
 
+describe('a model that sleeps in some pools', () => {
+  const asleep = { asleep: true, latencyMs: 100 }
+
+  test('is answered where it is awake, when that is about as good; the reason says so', () => {
+    const { pool: chosen, why } = choose([pool('a', asleep), pool('b', { latencyMs: 120 })])
+    expect(chosen?.name).toBe('b')
+    expect(why).toMatch(/^b: has the model awake, near the best score of 2 pools/)
+    // Not where that is much worse, nor where it sleeps everywhere.
+    expect(choose([pool('a', asleep), pool('b', { latencyMs: 1_000 })]).pool?.name).toBe('a')
+    expect(choose([pool('a', asleep), pool('b', { asleep: true, latencyMs: 120 })]).pool?.name).toBe('a')
+  })
+
+  test('keeps prefixes together among the pools where it is awake', () => {
+    const pools = [pool('a', { asleep: true }), pool('b'), pool('c')]
+    const chosen = Array.from({ length: 40 }, (_, i) => choose(pools, { stickyKey: `prefix ${i}` }).pool?.name)
+    expect(new Set(chosen)).toEqual(new Set(['b', 'c']))
+  })
+})
+
 test('a pool is near in the same region, half as near in the same cloud', () => {
   const home = { cloud: 'aws', region: 'eu-1' }
   expect(proximity(home, { cloud: 'aws', region: 'eu-1' })).toBe(1)

@@ -20,7 +20,8 @@ export interface RouteDecision<C> {
 
 /**
  * Chooses a pool for one request: the hard rules first (residency, health, caps, tiers, managed last), then the weighted
- * score; among scores as good as the best, the one that the key of its prefix prefers. Pure; equal input, equal answer.
+ * score; among scores as good as the best, those where the model is awake, and of these the one that the key of its prefix
+ * prefers. Pure; equal input, equal answer.
  */
 export function chooseRoute<C extends Candidate>(options: {
   pools: readonly C[]
@@ -42,7 +43,9 @@ export function chooseRoute<C extends Candidate>(options: {
     const why = list === '' ? 'No pool serves the model.' : `No pool can be used: ${list}.`
     return { pool: undefined, reason: 'none', why, scores: [], ruledOut }
   }
-  const near = ranked.filter(({ score }) => best.score - score <= nearMax)
+  const asGood = ranked.filter(({ score }) => best.score - score <= nearMax)
+  const awake = asGood.filter(({ pool }) => pool.asleep !== true)
+  const near = awake.length > 0 ? awake : asGood
   const [kept] =
     stickyKey === undefined
       ? []
@@ -50,12 +53,16 @@ export function chooseRoute<C extends Candidate>(options: {
           stickyKey,
           near.map(({ pool }) => pool),
         )
-  const chosen = near.find(({ pool }) => pool === kept) ?? best
+  const chosen = near.find(({ pool }) => pool === kept) ?? near[0] ?? best
   const reason = reasonOf(because) ?? (ranked.length === 1 ? 'only' : kept && near.length > 1 ? 'sticky' : 'score')
   return {
     pool: chosen.pool,
     reason,
-    why: sentence(chosen, ranked, { because, sticky: reason === 'sticky' }),
+    why: sentence(chosen, ranked, {
+      because,
+      sticky: reason === 'sticky',
+      awake: best.pool.asleep === true && chosen.pool.asleep !== true,
+    }),
     scores: ranked.map(({ parts, pool, score }) => ({ name: pool.name, score, parts })),
     ruledOut,
   }
@@ -70,12 +77,13 @@ function reasonOf(because: string): 'failover' | 'overflow' | 'full' | undefined
 function sentence<C extends Candidate>(
   chosen: Scored<C>,
   ranked: readonly Scored<C>[],
-  { because, sticky }: { because: string; sticky: boolean },
+  { awake, because, sticky }: { because: string; sticky: boolean; awake: boolean },
 ): string {
   const { parts, pool, score } = chosen
   const lead = because === '' ? '' : `${because}; `
   if (ranked.length === 1) return `${pool.name}: ${lead}no other pool may run it.`
   const list = (['latency', 'cost', 'load', 'proximity'] as const).map((name) => `${name} ${parts[name].toFixed(2)}`)
-  const rank = sticky ? 'keeps this prefix, near the best score' : 'the best score'
+  const kept = sticky ? 'keeps this prefix, near the best score' : 'the best score'
+  const rank = awake ? 'has the model awake, near the best score' : kept
   return `${pool.name}: ${lead}${rank} of ${ranked.length} pools, ${score.toFixed(2)} (${list.join(', ')}).`
 }

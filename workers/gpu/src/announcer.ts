@@ -14,6 +14,8 @@ export function makeAnnouncer(options: {
   engineUrl: string
   /** Whether work for a model that its engine has is taken now; one that sleeps is woken for it. */
   serves: (model: string) => boolean
+  /** Whether a model that is served has to be woken or loaded first. */
+  asleep: (model: string) => boolean
   bus: Pick<ReplyBus, 'announce'>
   clock: Clock
   logger: Logger
@@ -51,7 +53,7 @@ export function makeAnnouncer(options: {
       pool,
       engine,
       engineUrl,
-      models: state.up ? state.profile.models.filter(({ id }) => options.serves(id)) : [],
+      models: state.up ? announced(state.profile.models, options) : [],
       healthy: state.up,
       draining: options.draining(),
       inFlight,
@@ -64,4 +66,12 @@ export function makeAnnouncer(options: {
       logger.debug({ error: describeError(err) }, 'worker could not be announced')
     })
   }
+}
+
+function announced<M extends { id: string }>(
+  models: readonly M[],
+  { asleep, serves }: { serves: (model: string) => boolean; asleep: (model: string) => boolean },
+): (M & { asleep?: true })[] {
+  const served = models.filter(({ id }) => serves(id))
+  return served.map((model) => (asleep(model.id) ? { ...model, asleep: true as const } : model))
 }

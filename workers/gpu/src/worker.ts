@@ -249,6 +249,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     pool: config.pool,
     engineUrl: options.residents?.engines[0]?.url ?? options.engine.url,
     serves: (model) => several?.manager.serves(model) ?? true,
+    asleep: (model) => several !== undefined && !several.manager.mayRun(model),
     bus,
     clock,
     logger,

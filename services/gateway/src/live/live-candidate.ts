@@ -6,6 +6,7 @@ import { type Candidate, proximity } from '@forebay/router'
 export interface PoolNow {
   name: string
   spec: PoolSpec | undefined
+  model: string
   /** Its live workers that serve the model. */
   workers: readonly Announcement[]
   /** This gateway's own calls under way there. */
@@ -33,6 +34,7 @@ export function liveCandidate(pool: PoolNow, routing: RoutingSpec): Candidate {
   return {
     ...{ name, latencyMs, shut },
     residency: spec?.residency ?? [],
+    asleep: workers.length > 0 && workers.every((worker) => isAsleep(worker, pool.model)),
     tier: spec?.tier ?? 1,
     managed: spec?.managed ?? false,
     spendLeft: cap === undefined ? undefined : cap * 1e9 - spentNano,
@@ -40,6 +42,10 @@ export function liveCandidate(pool: PoolNow, routing: RoutingSpec): Candidate {
     load: Math.max(told, own),
     proximity: proximity(routing.home, { cloud: spec?.cloud, region: spec?.region }),
   }
+}
+
+function isAsleep(worker: Announcement, model: string): boolean {
+  return worker.models.some(({ asleep, id }) => id === model && asleep === true)
 }
 
 function sum<T>(items: readonly T[], of: (item: T) => number): number {

@@ -263,6 +263,7 @@ export class ModelDirectory implements Running {
         liveCandidate(
           {
             name,
+            model,
             spec: this.#pools.spec(name),
             workers: workers.filter(({ pool }) => pool === name),
             ownCalls: this.#ownCalls(name),

@@ -69,12 +69,13 @@ describe('a worker with more models than its memory holds', () => {
     await fetch(`${b.url}/sleep`, { method: 'POST' })
     const of = await start()
     const told: string[][] = []
-    await of.bus.onAnnounce(({ models }) => told.push(models.map(({ id }) => id)))
+    await of.bus.onAnnounce(({ models }) => told.push(models.map(({ asleep, id }) => (asleep ? `(${id})` : id))))
     await of.worker('http://127.0.0.1:9', {}, { budgetGb: 50, engines: [engine('a', a), engine('b', b, ['tax'])] })
-    await eventually(async () => told.at(-1)?.join() === 'a,b,tax', { what: 'all models to be announced' })
+    await eventually(async () => told.at(-1)?.join() === 'a,(b),(tax)', { what: 'all models to be announced' })
     await of.ask({ model: 'b', messages: [{ role: 'user', content: 'Now.' }], max_tokens: 2 }, { model: 'b' })
     await eventually(async () => of.frames.some(({ type }) => type === 'end'), { what: 'the answer' })
     expect([a.asleep, b.asleep]).toEqual([true, false])
+    await eventually(async () => told.at(-1)?.join() === '(a),b,(tax)', { what: 'what is awake to be announced' })
   })
 
   it('loads adapters as they are asked for and unloads those that are in the way', async () => {
