@@ -5,6 +5,7 @@ import type { QueueDriver } from '@forebay/queue-port'
 import type { Database } from '@forebay/store'
 import { commitApart } from './commit-apart.ts'
 import type { ResultsMetrics } from './metrics.ts'
+import { makeTurns, type Turns } from './turns.ts'
 import type { CostPerGpuHour } from './write-ledger.ts'
 import type { QualityThresholds } from './write-quality.ts'
 
@@ -12,6 +13,11 @@ const eventsMax = 32
 const resultsMax = 2_000
 // One group is received or acknowledged while another commits.
 const loopsPerPool = 2
+// What a transaction costs by itself is as much as its first hundred rows: while events keep coming, those of so long
+// share one.
+const gapMs = 150
+// So many make the transaction's own cost small: there may be more where they came from.
+const eventsEnough = 4
 
 export interface PoolConsumerOptions {
   driver: QueueDriver
@@ -27,19 +33,22 @@ export interface PoolConsumerOptions {
 }
 
 /**
- * Consumes one results queue: many events into one transaction, acknowledged after it. While the database or the
- * broker is down nothing is acknowledged or given up: the events stay leased and are tried again.
+ * Consumes one results queue: many events into one transaction, acknowledged after it. An event that comes alone is
+ * committed at once; those that keep coming wait a little for each other. While the database or the broker is down
+ * nothing is acknowledged or given up: the events stay leased and are tried again.
  */
 export class PoolConsumer implements Running {
   readonly #options: PoolConsumerOptions
   readonly #receiver: JobReceiver<ResultEvent>
   readonly #stopping = new AbortController()
+  readonly #turns: Turns
   #loops: Promise<unknown> | undefined
   #prepared = false
   #stopped: Promise<void> | undefined
 
   constructor(options: PoolConsumerOptions) {
     this.#options = options
+    this.#turns = makeTurns({ clock: options.clock, gapMs })
     this.#receiver = new JobReceiver({
       ...options,
       codec: makeJsonCodec(resultEventSchema),
@@ -72,10 +81,13 @@ export class PoolConsumer implements Running {
 
   async #consume(): Promise<void> {
     const { signal } = this.#stopping
-    while (!signal.aborted) {
+    for (;;) {
+      await this.#turns.take(signal).catch(() => undefined)
+      if (signal.aborted) return
       const events = await this.#insist('result events could not be received', () =>
         this.#receiver.receive({ max: eventsMax, waitMs: 5_000, signal }),
       )
+      if (events && events.length >= eventsEnough) this.#turns.hurry()
       for (const group of groupsOf(events ?? [])) await this.#finish(group)
     }
   }
