@@ -2,37 +2,16 @@ import { performance } from 'node:perf_hooks'
 import { median, round } from './load.ts'
 import { openBareBullmq } from './queues/bare-bullmq.ts'
 import { openBarePubsub } from './queues/bare-pubsub.ts'
+import { openBareRedisStreams } from './queues/bare-redis-streams.ts'
 import { openBareServicebus } from './queues/bare-servicebus.ts'
 import { openBareSqs } from './queues/bare-sqs.ts'
+import type { ClientResult, ClientTask } from './queues/client-task.ts'
 import { type Contender, chunkJobs, type Listener } from './queues/contender.ts'
 import { openThroughCore } from './queues/through-core.ts'
 
-/** One measurement of one contender on a queue of its own. */
-export interface ClientTask {
-  driver: DriverName
-  way: 'core' | 'bare'
-  url: string
-  name: string
-  /** Jobs to send, receive and acknowledge. */
-  jobs: number
-  /** Jobs to send one by one to an idle consumer. */
-  idle: number
-}
-
-export interface ClientResult {
-  jobsPerSecond: number
-  /** Median milliseconds from a send to an idle queue to the job's arrival. */
-  idleP50Ms: number
-  /** Microseconds of this process's CPU per job. */
-  cpuMicros: number
-}
-
-/** The drivers that are measured: those of a broker with an SDK to compare with. */
-export const driverNames = ['redis', 'postgres', 'sqs', 'pubsub', 'servicebus'] as const
-export type DriverName = (typeof driverNames)[number]
-
 const openBare = {
   redis: openBareBullmq,
+  'redis-streams': openBareRedisStreams,
   postgres: openBareBullmq,
   sqs: openBareSqs,
   pubsub: openBarePubsub,
@@ -54,8 +33,9 @@ process.on('message', (task: ClientTask) => {
 process.on('SIGTERM', () => process.exit(0))
 
 async function measure(task: ClientTask): Promise<ClientResult> {
-  const open = task.way === 'core' ? openThroughCore : openBare[task.driver]
-  const contender = await open({ url: task.url, name: task.name })
+  const { driver, name, url, way } = task
+  const lanes = driver === 'redis' ? 'background' : driver === 'redis-streams' ? 'waiting' : 'all'
+  const contender = way === 'core' ? await openThroughCore({ url, name, lanes }) : await openBare[driver]({ url, name })
   const seen = new Watch()
   contender.start(seen)
   try {

@@ -6,8 +6,8 @@ import { startEmbeddedPostgres } from '@forebay/embedded-postgres'
 import { ForebayError, silentLogger, systemClock } from '@forebay/kernel'
 import { startRedis } from '@forebay/test-support'
 import { type Helper, median, round, startHelper } from './load.ts'
+import { type ClientResult, type ClientTask, type DriverName, driverNames } from './queues/client-task.ts'
 import type { BrokerTask } from './queues-broker-process.ts'
-import type { ClientResult, ClientTask, DriverName } from './queues-client-process.ts'
 
 /** One driver against the SDK it is made of. */
 export interface DriverResult {
@@ -23,7 +23,7 @@ export interface DriverResult {
   rawCpuMicros: number
 }
 
-const drivers: readonly DriverName[] = ['redis', 'postgres', 'sqs', 'pubsub', 'servicebus']
+const drivers: readonly DriverName[] = driverNames
 
 /**
  * Measures what lanes, core and driver cost: the same jobs are sent, received, checked and acknowledged through them
@@ -102,6 +102,7 @@ interface Broker {
 
 const brokers: Record<DriverName, () => Promise<Broker>> = {
   redis: () => inFolder((dir) => startRedis({ dir, appendonly: false })),
+  'redis-streams': () => inFolder((dir) => startRedis({ dir, appendonly: false })),
   postgres: () =>
     inFolder((dir) => startEmbeddedPostgres({ dataDir: join(dir, 'data'), clock: systemClock, logger: silentLogger })),
   sqs: () => emulator('sqs'),

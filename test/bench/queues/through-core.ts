@@ -7,14 +7,19 @@ import { leaseSeconds } from './contender.ts'
 
 /** Jobs under way that a lane takes; a worker with small chunks has as many. */
 const seats = 512
-/** Of ten jobs, how they are spread over the lanes. */
-const spread: readonly Lane[] = ['realtime', 'standard', 'standard', ...Array<Lane>(7).fill('batch')]
+/** Of ten jobs, how they are spread over the lanes. On Redis the lanes are of two drivers, which are measured apart. */
+const spreads = {
+  all: ['realtime', 'standard', 'standard', ...Array<Lane>(7).fill('batch')],
+  waiting: ['realtime'],
+  background: ['standard', 'standard', 'standard', ...Array<Lane>(7).fill('batch')],
+} as const satisfies Record<string, readonly Lane[]>
 
 /**
  * Forebay's way, as scheduler and worker use it: a queue per lane, each job checked by its schema, leases kept alive,
  * every job settled by its own outcome.
  */
-export async function openThroughCore(options: ContenderOptions): Promise<Contender> {
+export async function openThroughCore(options: ContenderOptions & { lanes: keyof typeof spreads }): Promise<Contender> {
+  const spread = spreads[options.lanes]
   const clock = systemClock
   const logger = silentLogger
   const leaseMs = leaseSeconds * 1_000

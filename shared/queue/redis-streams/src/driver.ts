@@ -13,6 +13,7 @@ import {
   queueClosed,
 } from '@forebay/queue-port'
 import { toRedisError } from '@forebay/redis'
+import type { Redis } from 'ioredis'
 import { type Entry, entriesIn, fieldsOf } from './entry.ts'
 import { BlockingReader } from './reader.ts'
 import { group, type ScriptedRedis } from './scripts.ts'
@@ -31,6 +32,8 @@ const capabilities: DriverCapabilities = {
 const deadKept = { count: 100_000, ageMs: 30 * 24 * 3_600_000 }
 /** How many lost, due or dead messages one script moves: Redis does nothing else meanwhile. */
 const moveSize = 200
+/** How many messages one round trip adds, or acknowledges. */
+const sendSize = 500
 const tendMsMax = 1_000
 const closeMsMax = 3_000
 
@@ -73,27 +76,54 @@ export class RedisStreamsQueue implements QueueDriver {
   }
 
   async send(items: readonly OutboundMessage[]): Promise<readonly ItemResult[]> {
-    const sentAt = this.#clock.now()
-    return Promise.all(items.map((item) => this.#send(item, sentAt)))
+    const results: ItemResult[] = []
+    for (let from = 0; from < items.length; from += sendSize) {
+      results.push(...(await this.#send(items.slice(from, from + sendSize))))
+    }
+    return results
   }
 
-  async #send(item: OutboundMessage, sentAt: number): Promise<ItemResult> {
-    const { body, delayMs = 0, id } = item
-    const { delayed, ready } = this.#keys
+  /** In one round trip; each item has its own answer. */
+  async #send(items: readonly OutboundMessage[]): Promise<readonly ItemResult[]> {
+    const { bodyBytesMax } = capabilities
+    const fits = ({ body }: OutboundMessage) => body.byteLength <= bodyBytesMax
+    const failures = new Map<OutboundMessage, unknown>()
+    const fitting = items.filter(fits)
     try {
-      if (body.byteLength > capabilities.bodyBytesMax) {
-        throw bodyTooLarge(id, body.byteLength, capabilities.bodyBytesMax)
-      }
-      const fields = fieldsOf(item, sentAt)
-      await this.#call(async () => {
-        if (delayMs <= 0) return void (await this.#redis.xadd(ready, '*', ...fields))
-        await this.#redis.streamDelay(ready, delayed, randomUUID(), delayMs, ...fields)
-        this.#tendIn(delayMs)
-      })
-      return { id, ok: true }
+      const answers = await this.#call(() => this.#add(fitting))
+      for (const [i, item] of fitting.entries()) if (answers[i]?.[0]) failures.set(item, answers[i]?.[0])
     } catch (err) {
-      return { id, ok: false, error: toRedisError(err, this.name) }
+      for (const item of fitting) failures.set(item, err)
     }
+    return items.map((item) => {
+      const { body, id } = item
+      if (!fits(item)) return { id, ok: false, error: bodyTooLarge(id, body.byteLength, bodyBytesMax) }
+      const err = failures.get(item)
+      return err === undefined ? { id, ok: true } : { id, ok: false, error: toRedisError(err, this.name) }
+    })
+  }
+
+  /** Answers the failure of each, null where there was none. */
+  async #add(items: readonly OutboundMessage[]): Promise<readonly (readonly [Error | null, unknown])[]> {
+    const { delayed, ready } = this.#keys
+    const sentAt = this.#clock.now()
+    const [only] = items
+    // One alone, as live jobs come, needs no pipeline.
+    if (only && items.length === 1 && !only.delayMs) {
+      await this.#redis.xadd(ready, '*', ...fieldsOf(only, sentAt))
+      return []
+    }
+    const pipeline = this.#redis.pipeline() as ReturnType<Redis['pipeline']> & Pick<ScriptedRedis, 'streamDelay'>
+    for (const item of items) {
+      const { delayMs = 0 } = item
+      const fields = fieldsOf(item, sentAt)
+      if (delayMs <= 0) pipeline.xadd(ready, '*', ...fields)
+      else {
+        void pipeline.streamDelay(ready, delayed, randomUUID(), delayMs, ...fields)
+        this.#tendIn(delayMs)
+      }
+    }
+    return (await pipeline.exec()) ?? []
   }
 
   async receive(options: { max: number; waitMs: number; signal?: AbortSignal }): Promise<readonly Lease[]> {
@@ -115,6 +145,14 @@ export class RedisStreamsQueue implements QueueDriver {
   }
 
   async ack(leases: readonly Lease[]): Promise<readonly ItemResult[]> {
+    const results: ItemResult[] = []
+    for (let from = 0; from < leases.length; from += sendSize) {
+      results.push(...(await this.#ack(leases.slice(from, from + sendSize))))
+    }
+    return results
+  }
+
+  async #ack(leases: readonly Lease[]): Promise<readonly ItemResult[]> {
     const entries = leases.map((lease) => this.#held.get(lease))
     const ids = entries.flatMap((entry) => (entry ? [entry.entryId] : []))
     try {
@@ -122,7 +160,7 @@ export class RedisStreamsQueue implements QueueDriver {
       const held = answers[Symbol.iterator]()
       return leases.map((lease, i): ItemResult => {
         this.#held.delete(lease)
-        if (entries[i] && held.next().value === 1) return { id: lease.id, ok: true }
+        if (entries[i] && (answers.length === 0 || held.next().value === 1)) return { id: lease.id, ok: true }
         return { id: lease.id, ok: false, error: leaseLost(lease.id) }
       })
     } catch (err) {

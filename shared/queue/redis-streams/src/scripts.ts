@@ -8,16 +8,21 @@ export const group = 'workers'
  * gives it back or finds it lost adds the message anew: so a stale holder's entry id names nothing any more.
  */
 const scripts = {
-  /** ARGV: entry ids. Answers 1 for each that was held, 0 for a lost one. */
+  /**
+   * ARGV: entry ids. Answers nothing when all were held, else 1 for each that was and 0 for a lost one: what was lost
+   * has been added anew, and so its old entry is gone.
+   */
   streamAck: {
     keys: 1,
     lua: `
-local held = {}
-for i, id in ipairs(ARGV) do
-  held[i] = redis.call('XACK', KEYS[1], '${group}', id)
-  if held[i] == 1 then redis.call('XDEL', KEYS[1], id) end
+local held = redis.call('XACK', KEYS[1], '${group}', unpack(ARGV))
+if held == #ARGV then
+  redis.call('XDEL', KEYS[1], unpack(ARGV))
+  return {}
 end
-return held`,
+local each = {}
+for i, id in ipairs(ARGV) do each[i] = redis.call('XDEL', KEYS[1], id) end
+return each`,
   },
   /** KEYS[2]: delayed. ARGV: entry id, attempts used, delay in ms. Answers 0 when the lease is lost. */
   streamGiveBack: {

@@ -72,7 +72,7 @@ it('groups usage by project with corrections beside, and exports the same sum as
   ])
   const csv = await harness.call('GET', '/v1/usage/export', user)
   const [header = '', ...lines] = csv.text.trim().split('\n')
-  expect(header.split(',').slice(0, 3)).toEqual(['BilledCost', 'EffectiveCost', 'BillingCurrency'])
+  expect(header.split(',').slice(0, 3)).toEqual(['BilledCost', 'EffectiveCost', 'ListCost'])
   const billed = lines.map((line) => Math.round(Number(line.split(',')[0]) * 1e9))
   expect(billed.sort((a, b) => a - b)).toEqual([-1_000, -30, -30, 70, 70])
   expect(lines.filter((line) => line.includes('m/realtime/input'))).toHaveLength(2)
