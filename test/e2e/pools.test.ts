@@ -2,7 +2,7 @@ import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { startFaultyLink } from '@forebay/blobs/conformance'
 import { startServicebusEmulator, startSqsEmulator } from '@forebay/emulators'
-import { eventually, redisUrl, startRedis, testDatabase } from '@forebay/test-support'
+import { eventually, freePort, redisUrl, startRedis, tempDir, testDatabase } from '@forebay/test-support'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type PoolsHarness, startPools } from './pools-harness.ts'
 
@@ -187,6 +187,30 @@ describe('a pool cut off in the middle of a batch', () => {
     expect(await harness.expectComplete(id)).toMatchObject({ ...nothingWrong, lines: 400, completed: 400 })
     const { a, b } = await harness.linesByPool(id)
     expect([a !== undefined && a > 0, b !== undefined && b > 200]).toEqual([true, true])
+  })
+
+  it('by the death of its broker: what may go nowhere else waits, says so, and ends once the broker is back', async () => {
+    const place = { port: await freePort(), dir: tempDir(), appendonly: true }
+    const redis = await startRedis(place)
+    const harness = await start([
+      { name: 'eu-a', queueUrl: redis.url, residency: ['eu'], fixedMs: 100 },
+      { name: 'us-a', queueUrl: `${redisUrl()}/12`, residency: ['us'] },
+    ])
+    const id = await harness.submit(200, { forebay: { residency: 'eu' } })
+    await until(harness, id, 20)
+    await redis.kill()
+    const waitingFor = await eventually(
+      async () => {
+        const batch = await harness.openai.batches.retrieve(id)
+        return (batch as unknown as { forebay: { waiting_for: string | null } }).forebay.waiting_for ?? undefined
+      },
+      { what: 'the batch to say what it waits for', timeoutMs: 30_000 },
+    )
+    expect(waitingFor).toContain("A pool with the residency tag 'eu' that serves the model 'forebay-sim': eu-a")
+    const back = await startRedis(place)
+    cleanUp.push(() => back.stop())
+    expect(await harness.expectComplete(id)).toMatchObject({ ...nothingWrong, lines: 200, completed: 200 })
+    expect(await harness.linesByPool(id)).toEqual({ 'eu-a': 200 })
   })
 
   it('by the loss of its store: the rest goes elsewhere, the batch says that it waits for the results there, and ends when they are back', async () => {

@@ -81,6 +81,14 @@ describe('a tenant', () => {
        VALUES ('r1', 'usage', 'owner', $1, 'm', 'batch', 10, 5, 0, 77, '{}', now())`,
       [batch.id],
     )
+    await harness.db.query(
+      `INSERT INTO quality_scores (request_id, tenant_id, batch_id, model, judge_model, safety, coherence, factuality, bias)
+       VALUES ('r1', 'owner', $1, 'm', 'judge', 5, 4, 1, 5)`,
+      [batch.id],
+    )
+    await harness.db.query(
+      `INSERT INTO reviews (id, tenant_id, request_id, reasons) VALUES ('review_1', 'owner', 'r1', '{factuality}')`,
+    )
     const key = await harness.newKey('stranger')
     const one: [string, string][] = [
       ['GET', `/v1/files/${file.id}`],
@@ -92,6 +100,7 @@ describe('a tenant', () => {
       ['GET', `/v1/batches/${batch.id}/requests`],
       ['GET', `/v1/batches?after=${batch.id}`],
       ['DELETE', `/v1/webhooks/${String(hook.json['id'])}`],
+      ['GET', '/v1/reviews/review_1'],
     ]
     for (const [method, path] of one) {
       expect([method, path, (await harness.call(method, path, key)).status]).toEqual([method, path, 404])
@@ -102,7 +111,7 @@ describe('a tenant', () => {
     const steal = { input_file_id: file.id, endpoint: '/v1/chat/completions', completion_window: '24h' }
     expect((await harness.call('POST', '/v1/batches', key, steal)).status).toBe(400)
     const groups = ['model', 'batch', 'day', 'key'].map((group) => `/v1/usage?group_by=${group}`)
-    for (const path of ['/v1/files', '/v1/batches', '/v1/webhooks', ...groups]) {
+    for (const path of ['/v1/files', '/v1/batches', '/v1/webhooks', '/v1/reviews', ...groups]) {
       expect([path, (await harness.call('GET', path, key)).json['data']]).toEqual([path, []])
       const theirs = (await harness.call('GET', path, owner.apiKey)).json['data']
       expect([path, Array.isArray(theirs) && theirs.length]).toEqual([path, 1])
@@ -112,7 +121,7 @@ describe('a tenant', () => {
     // Every route with a path parameter under /v1 is in the list above, but for models, which belong to all.
     const document = (await harness.call('GET', '/openapi.json')).json as { paths: Record<string, object> }
     const withId = Object.keys(document.paths).filter((path) => /^\/v1\/(?!models).*\{/.test(path))
-    const shape = (path: string) => path.split('?')[0]?.replace(/(file-|batch_|we_)\w+/, '{id}')
+    const shape = (path: string) => path.split('?')[0]?.replace(/(file-|batch_|we_|review_)\w+/, '{id}')
     expect(withId.sort()).toEqual(
       [...new Set(one.map(([, path]) => shape(path)).filter((p) => p?.includes('{')))].sort(),
     )

@@ -12,7 +12,7 @@ export type FitsNot = (answer: unknown) => string | undefined
 type Judge = (text: string) => string | undefined
 
 const compileMs = 1_000
-const checkMs = 250
+const checkMs = 1_000
 // In a row: a check so slow holds up everything else that its worker does, a busy machine is slow now and then.
 const timeoutsMax = 3
 const shownMax = 300
@@ -20,7 +20,7 @@ const shownMax = 300
 /**
  * Compiles a check. Throws `invalid_value`, with the `param` below `forebay.check` that is at fault, for a schema or an
  * expression that cannot be used. Regular expressions, also those within a schema, run in a linear-time engine; whatever
- * takes longer than 250 ms of an answer is cut off and taken for a failure, and a check that did so three times in a row fails
+ * takes longer than a second of an answer is cut off and taken for a failure, and a check that did so three times in a row fails
  * every answer.
  */
 export function compileCheck(check: AnswerCheck): FitsNot {
