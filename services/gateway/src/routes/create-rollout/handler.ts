@@ -107,8 +107,10 @@ function versionsNow(
   const inPools = running.map(({ version }) => version)
   const versions = versionsOf(inPools, latest)
   if (!versions || !inPools.includes(to)) {
-    const list = running.map(({ pool, version }) => `${pool} ${version ?? 'none'}`).join(', ')
-    const text = `No pool runs version '${to}' of '${model}': by \`versions\` in forebay.config.yaml the pools run ${list}.`
+    const list = running
+      .map(({ pool, version }) => (version === null ? `pool ${pool} names none` : `pool ${pool} runs ${version}`))
+      .join(', ')
+    const text = `No pool runs version '${to}' of '${model}': by \`versions\` in forebay.config.yaml ${list}.`
     throw new ForebayError('invalid_value', text, { param: 'to' })
   }
   if (versions.stable === to) {

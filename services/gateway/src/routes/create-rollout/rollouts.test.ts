@@ -114,7 +114,7 @@ describe('a rollout', () => {
       "400 wide (v) does not fit the pool 'new': it takes 4 GPUs (tensorParallel 4 × pipelineParallel 1), and a replica there has 2.",
     )
     expect(await refused({ to: 'c' })).toMatch(
-      /400 No pool runs version 'c' of 'm': .* the pools run old none, new b\.$/,
+      /400 No pool runs version 'c' of 'm': .* pool old names none, pool new runs b\.$/,
     )
     expect(await refused({ model: 'nobody' })).toMatch(/^404 No pool serves the model 'nobody'/)
     expect(await refused({ weight: 50, steps: [20] })).toMatch(
