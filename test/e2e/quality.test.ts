@@ -1,4 +1,4 @@
-import { systemClock } from '@forebay/kernel'
+import { eventually } from '@forebay/test-support'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { chatLine, type Harness, modelOf, readLines, startHarness, untilBatch, uploadLines } from './harness.ts'
 
@@ -80,12 +80,10 @@ it('has a sample judged at the cost of its own tenant, and lets a person decide 
   const { forebay } = await api<{ forebay: { quality: object } }>('GET', `/v1/batches/${batch.id}`)
   expect(forebay.quality).toMatchObject({ repetition: { answers: 6, over: 6 }, perplexity: null })
 
-  let run: Record<string, unknown> | undefined
-  for (let i = 0; i < 300 && !run; i++) {
-    const rows = await sql('SELECT * FROM judge_runs WHERE batch_id = $1 AND read_at IS NOT NULL', [batch.id])
-    run = rows[0]
-    if (!run) await systemClock.sleep(100)
-  }
+  const run = await eventually(
+    async () => (await sql('SELECT * FROM judge_runs WHERE batch_id = $1 AND read_at IS NOT NULL', [batch.id]))[0],
+    { what: 'the judge’s scores to be read', timeoutMs: 30_000 },
+  )
   const reviews = await api<{ data: { id: string; batch_id: string; reasons: string[]; custom_id: string }[] }>(
     'GET',
     '/v1/reviews?status=open',
