@@ -1,3 +1,4 @@
+export { bareWorkJob } from './bare-job.ts'
 export { type BatchError, type BatchStatus, batchStatuses, blobKeys, isTerminal, type OutputLine } from './batch.ts'
 export { bornOf } from './born.ts'
 export {

@@ -1,6 +1,7 @@
 import type { BlobStore } from '@forebay/blobs'
 import type { Config } from '@forebay/config'
 import {
+  bareWorkJob,
   type ChunkJob,
   type Lane,
   lanes,
@@ -13,8 +14,9 @@ import type { Clock, Logger } from '@forebay/kernel'
 import { bodiesIn, JobReceiver, LanePuller, type LeasedJob, makeJsonCodec } from '@forebay/queue-core'
 import type { QueueProvider } from '@forebay/queue-port'
 
-// A chunk delivered again is only handed back and a request has its deadline: neither should end as a dead letter.
-const deliveriesMax = 100
+// A chunk delivered again is only handed back and a request has its deadline: neither should end as a dead letter. Less
+// than any broker's own limit: what a broker sets aside by itself keeps its content.
+const deliveriesMax = 50
 
 /** The lanes of a worker's pool, being pulled. */
 export interface Pulling {
@@ -45,7 +47,7 @@ export function pullLanes(options: {
   const pulled = lanes.map((lane) => {
     const receiver = new JobReceiver<WorkJob>({
       driver: queues.queue(queueName(config.pool, lane)),
-      codec: makeJsonCodec(workJobSchema),
+      codec: makeJsonCodec(workJobSchema, bareWorkJob),
       clock,
       logger,
       leaseMs: config.queueLeaseMs,

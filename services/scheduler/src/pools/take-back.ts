@@ -1,4 +1,4 @@
-import { queueName, type WorkJob, workJobSchema } from '@forebay/contracts'
+import { bareWorkJob, queueName, type WorkJob, workJobSchema } from '@forebay/contracts'
 import { type Clock, describeError, type Logger, type Running } from '@forebay/kernel'
 import type { Pools } from '@forebay/pools'
 import { JobReceiver, type LeasedJob, makeJsonCodec } from '@forebay/queue-core'
@@ -88,7 +88,7 @@ export class TakeBack implements Running {
     if (known) return known
     const { clock, leaseMs, logger, pools } = this.#options
     const driver = (await pools.queues(pool)).queue(queueName(pool, 'batch'))
-    const codec = makeJsonCodec<WorkJob>(workJobSchema)
+    const codec = makeJsonCodec<WorkJob>(workJobSchema, bareWorkJob)
     const receiver = new JobReceiver<WorkJob>({
       driver,
       codec,

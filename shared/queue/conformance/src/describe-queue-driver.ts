@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { type Clock, systemClock } from '@forebay/kernel'
 import type { QueueDriver, QueueProvider } from '@forebay/queue-port'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { contentCases } from './content.ts'
 import { deadLetterCases } from './dead-letters.ts'
 import { enduranceCases } from './endurance.ts'
 import { type DriverExpectations, type Harness, leaseMs, longLeaseMs } from './harness.ts'
@@ -81,6 +82,7 @@ export function describeQueueDriver(
     describe('sending', () => sendingCases(h))
     describe('leases', () => leaseCases(h))
     describe('dead letters', () => deadLetterCases(h))
+    describe('content', () => contentCases(h))
     describe('jobs', () => jobCases(h))
     describe('lanes', () => laneCases(h))
     describe('endurance', () => enduranceCases(h))

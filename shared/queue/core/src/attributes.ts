@@ -10,6 +10,8 @@ export const attributeNames = {
   attempts: 'fb-attempts',
   /** When the first copy was sent. */
   enqueuedAt: 'fb-enqueued-at',
+  /** It is a dead letter without its content, and why: whoever receives it sets it aside. */
+  dead: 'fb-dead',
 } as const
 
 /** The attempt this delivery is, over all copies of the message. */
@@ -25,6 +27,14 @@ export function enqueuedAtOf(lease: Lease): number {
 /** How long the job must still wait, 0 when it may run. */
 export function remainingDelayMs(lease: Lease, now: number): number {
   return Math.max(0, numberAttribute(lease, attributeNames.notBefore, 0) - now)
+}
+
+/** Why a message that is a dead letter without its content died; undefined of any other. */
+export function deadReasonOf(lease: Lease): { code: string; detail?: string } | undefined {
+  const text = lease.attributes[attributeNames.dead]
+  if (text === undefined) return undefined
+  const [, code = 'unknown', detail] = /^([^:]*)(?:: (.*))?$/s.exec(text) ?? []
+  return detail === undefined ? { code } : { code, detail }
 }
 
 function numberAttribute(lease: Lease, name: string, fallback: number): number {

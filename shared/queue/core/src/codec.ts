@@ -2,6 +2,8 @@
 export interface JobCodec<T> {
   encode(job: T): Uint8Array
   decode(body: Uint8Array): T
+  /** What a dead letter keeps of a body, which may be of any kind; the body as it is when there is no such function. */
+  bare?(body: Uint8Array): Uint8Array
 }
 
 /** The version, `v`, of the bodies this Forebay reads; it goes up when an older one could not read a body rightly. */
@@ -15,8 +17,11 @@ export class NewerVersionError extends Error {
   }
 }
 
-/** JSON in UTF-8, checked on the way in by a schema (any zod schema fits). Throws NewerVersionError for a newer `v`. */
-export function makeJsonCodec<T>(schema: { parse(value: unknown): T }): JobCodec<T> {
+/**
+ * JSON in UTF-8, checked on the way in by a schema (any zod schema fits). Throws NewerVersionError for a newer `v`.
+ * `bare` answers what a dead letter keeps of a job, whose JSON may be of any kind.
+ */
+export function makeJsonCodec<T>(schema: { parse(value: unknown): T }, bare?: (value: unknown) => object): JobCodec<T> {
   const encoder = new TextEncoder()
   const decoder = new TextDecoder('utf-8', { fatal: true })
   return {
@@ -28,5 +33,14 @@ export function makeJsonCodec<T>(schema: { parse(value: unknown): T }): JobCodec
       }
       return schema.parse(value)
     },
+    ...(bare ? { bare: (body: Uint8Array) => encoder.encode(JSON.stringify(bare(jsonOf(body)))) } : {}),
+  }
+}
+
+function jsonOf(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(body))
+  } catch {
+    return undefined
   }
 }

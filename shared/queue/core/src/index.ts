@@ -1,6 +1,7 @@
-export { bodiesIn, oldBodyPrefixes } from './blob-bodies.ts'
+export { bodiesIn, oldBodyPrefixes, tenantBodyPrefixes } from './blob-bodies.ts'
 export type { BodyStore } from './body-store.ts'
 export { type JobCodec, makeJsonCodec } from './codec.ts'
+export { dropJobs } from './drop-jobs.ts'
 export type { LeasedJob, OutboundJob, Outcome } from './job.ts'
 export { type Lane, LanePuller } from './lane-puller.ts'
 export { JobReceiver, type JobReceiverOptions } from './receiver.ts'

@@ -1,6 +1,6 @@
 import { backoffMs, type Clock, describeError, isForebayError, type Logger, type Running } from '@forebay/kernel'
 import { type Lease, type QueueDriver, queueClosed } from '@forebay/queue-port'
-import { attemptOf, attributeNames, enqueuedAtOf, remainingDelayMs } from './attributes.ts'
+import { attemptOf, attributeNames, deadReasonOf, enqueuedAtOf, remainingDelayMs } from './attributes.ts'
 import type { BodyStore } from './body-store.ts'
 import { type JobCodec, NewerVersionError } from './codec.ts'
 import type { LeasedJob, Outcome } from './job.ts'
@@ -129,6 +129,8 @@ export class JobReceiver<T> implements Running {
       this.#keeper.drop(lease)
       return undefined
     }
+    const dead = deadReasonOf(lease)
+    if (dead) return refuse({ kind: 'dead', ...dead })
     const delayMs = remainingDelayMs(lease, clock.now())
     if (delayMs > 0) return refuse({ kind: 'snooze', delayMs })
     if (attempt > maxAttempts) {

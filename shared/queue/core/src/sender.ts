@@ -1,7 +1,7 @@
-import { type Clock, ForebayError, isForebayError, newId, systemClock } from '@forebay/kernel'
+import { type Clock, ForebayError, isForebayError, systemClock } from '@forebay/kernel'
 import type { ItemResult, OutboundMessage, QueueDriver } from '@forebay/queue-port'
 import { attributeNames } from './attributes.ts'
-import { bodyDay } from './blob-bodies.ts'
+import { bodyKey } from './blob-bodies.ts'
 import type { BodyStore } from './body-store.ts'
 import type { JobCodec } from './codec.ts'
 import type { OutboundJob } from './job.ts'
@@ -35,7 +35,7 @@ export function makeJobSender<T>(options: {
     if ((item.delayMs ?? 0) > delayMs) attributes[attributeNames.notBefore] = String(clock.now() + (item.delayMs ?? 0))
     let body = encoded
     if (bodies && encoded.byteLength > bodyBytesMax) {
-      const key = `${bodyDay(clock.now())}/${newId('body_', clock.now())}`
+      const key = bodyKey({ tenantId: item.fairnessKey, nowMs: clock.now() })
       await bodies.put(key, encoded)
       attributes[attributeNames.body] = key
       body = new Uint8Array()

@@ -1,7 +1,8 @@
 import { type Clock, describeError, isForebayError, type Logger } from '@forebay/kernel'
 import type { Lease, QueueDriver } from '@forebay/queue-port'
-import { attemptOf, attributeNames, enqueuedAtOf } from './attributes.ts'
+import { attemptOf, attributeNames, deadReasonOf, enqueuedAtOf } from './attributes.ts'
 import type { BodyStore } from './body-store.ts'
+import type { JobCodec } from './codec.ts'
 import type { Outcome } from './job.ts'
 
 /** Turns outcomes into broker calls. */
@@ -16,15 +17,22 @@ interface PendingAck {
   readonly reject: (err: unknown) => void
 }
 
-/** A settler that enforces `maxAttempts` by explicit dead-lettering and acknowledges jobs settled together in one call. */
+// Some brokers take no more than a kilobyte of an attribute.
+const reasonCharsMax = 250
+
+/**
+ * A settler that enforces `maxAttempts` by explicit dead-lettering and acknowledges jobs settled together in one call.
+ * Where the codec says what a dead letter keeps, nothing else of a job reaches the dead-letter queue.
+ */
 export function makeSettler(options: {
   driver: QueueDriver
   clock: Clock
   logger: Logger
   maxAttempts: number
   bodies?: BodyStore
+  codec?: Pick<JobCodec<unknown>, 'bare'>
 }): Settler {
-  const { bodies, clock, driver, logger, maxAttempts } = options
+  const { bodies, clock, codec, driver, logger, maxAttempts } = options
   let acks: PendingAck[] = []
 
   const flush = async () => {
@@ -46,6 +54,9 @@ export function makeSettler(options: {
     await new Promise<void>((resolve, reject) => {
       if (acks.push({ lease, resolve, reject }) === 1) queueMicrotask(flush)
     })
+    await deleteBody(lease)
+  }
+  const deleteBody = async (lease: Lease) => {
     const key = lease.attributes[attributeNames.body]
     if (key === undefined || !bodies) return
     await bodies.delete(key).catch((err: unknown) => {
@@ -68,6 +79,19 @@ export function makeSettler(options: {
     await driver.ack([lease])
   }
 
+  /* A broker may move a message to its dead-letter queue only as it is: the job is replaced by what is left of it, and
+     that is what whoever receives it sets aside. */
+  const dead = async (lease: Lease, reason: { code: string; detail?: string }) => {
+    if (!codec?.bare || deadReasonOf(lease)) return driver.deadLetter(lease, reason)
+    const { code, detail } = reason
+    const why = (detail === undefined ? code : `${code}: ${detail}`).slice(0, reasonCharsMax)
+    const attributes = { [attributeNames.enqueuedAt]: String(enqueuedAtOf(lease)), [attributeNames.dead]: why }
+    const [sent] = await driver.send([{ id: lease.id, body: codec.bare(lease.body), attributes }])
+    if (sent && !sent.ok) throw sent.error
+    const [gone] = await driver.ack([lease])
+    if (gone && !gone.ok) throw gone.error
+    await deleteBody(lease)
+  }
   const apply = (lease: Lease, outcome: Outcome): Promise<void> => {
     switch (outcome.kind) {
       case 'done':
@@ -75,12 +99,12 @@ export function makeSettler(options: {
       case 'snooze':
         return snooze(lease, outcome.delayMs)
       case 'dead':
-        return driver.deadLetter(lease, outcome)
+        return dead(lease, outcome)
       case 'retry':
         if (attemptOf(lease) < maxAttempts) {
           return driver.nack(lease, { delayMs: Math.min(outcome.delayMs, driver.capabilities.delayMsMax) })
         }
-        return driver.deadLetter(lease, {
+        return dead(lease, {
           code: 'max_attempts',
           detail: `attempt ${attemptOf(lease)} of ${maxAttempts}: ${outcome.reason ?? 'failed'}`,
         })

@@ -30,7 +30,10 @@ export interface QueueDriver {
   /** Moves the message to the dead-letter queue with its reason. */
   deadLetter(lease: Lease, reason: { code: string; detail?: string }): Promise<void>
   depth(): Promise<QueueDepth>
-  /** Puts up to `max` dead messages back as first attempts; 'started' where the broker does it in the background. */
+  /**
+   * Puts up to `max` dead messages back as first attempts; 'started' where the broker does it in the background. One that
+   * was set aside without its content is no job any more: whoever receives it sets it aside again, for the same reason.
+   */
   redrive(options: { max: number }): Promise<{ moved: number | 'started' }>
   /** Drops visible, delayed and dead messages; leased ones may go too. */
   purge(): Promise<void>

@@ -2,8 +2,8 @@ import type { QueueProperties, ServiceBusAdministrationClient } from '@azure/ser
 import { ForebayError } from '@forebay/kernel'
 import { codeOf, toQueueError } from './errors.ts'
 
-/** A net under crash loops; the attempts a job has are counted above. */
-const deliveriesMax = 100
+/** A net under crash loops: the attempts a job has are counted above, where a dead letter loses its content. */
+const deliveriesMax = 1_000
 /** Service Bus's longest lock. */
 const lockMsMax = 300_000
 

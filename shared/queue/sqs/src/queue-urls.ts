@@ -5,8 +5,8 @@ import type { SqsNames } from './names.ts'
 
 /** Dead letters are kept for SQS's longest. */
 const retentionSeconds = 14 * 24 * 3_600
-/** A net under crash loops; the attempts a job has are counted above. */
-const receivesMax = 100
+/** A net under crash loops, SQS's widest: the attempts a job has are counted above, where a dead letter loses its content. */
+const receivesMax = 1_000
 
 /** Where a queue and its dead-letter queue are. */
 export interface QueueUrls {
