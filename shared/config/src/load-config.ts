@@ -14,7 +14,7 @@ const names = Object.keys(settings) as SettingName[]
  * Reads all settings from an environment. An empty variable counts as not set. Throws one `config_invalid` error that
  * names every fault: wrong values, and FOREBAY_ variables that are no setting.
  */
-export function loadConfig(env: Record<string, string | undefined>): LoadedConfig {
+export function loadConfig(env: Readonly<Record<string, string | undefined>>): LoadedConfig {
   const faults: string[] = []
   const config: Partial<Record<SettingName, unknown>> = {}
   const sources: Partial<Record<SettingName, Source>> = {}

@@ -1,16 +1,15 @@
 import { openBlobs } from '@forebay/blobs'
-import { loadConfig, required } from '@forebay/config'
+import { configOrExit, required } from '@forebay/config'
 import { makeLogger, makeRegistry, runProcess, startOpsServer, stopAll, systemClock } from '@forebay/kernel'
-import { fileStoreUrlOf, loadPools, poolNamed } from '@forebay/pools'
+import { fileStoreUrlOf, loadPools, poolNamed, untilReachable } from '@forebay/pools'
 import { openQueues } from '@forebay/queue-select'
 import { openReplyBus } from '@forebay/reply-bus'
 import { chooseEngineUrl } from './find-engine.ts'
 import { residentsOf } from './residency/residents-of.ts'
 import { watchSpot } from './spot/watch-spot.ts'
-import { untilReachable } from './until-reachable.ts'
 import { startWorker, type Worker } from './worker.ts'
 
-const { config } = loadConfig(process.env)
+const config = configOrExit(process.env)
 const logger = makeLogger({ process: 'gpu-worker', level: config.logLevel })
 
 await runProcess({

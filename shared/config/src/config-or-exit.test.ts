@@ -1,0 +1,13 @@
+import { spawnSync } from 'node:child_process'
+import { expect, it } from 'vitest'
+
+it('prints what is wrong with the settings, and not where in the code it was found', () => {
+  const file = new URL('./config-or-exit.ts', import.meta.url).href
+  const program = `import { configOrExit } from '${file}'; configOrExit({ PORT: 'eighty' })`
+  const args = ['--import', 'tsx', '--input-type=module', '--eval', program]
+  const { status, stderr, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+  expect(status).toBe(1)
+  expect(stdout).toBe('')
+  expect(stderr).toContain('PORT ')
+  expect(stderr.trimEnd().split('\n')).toHaveLength(2)
+})
