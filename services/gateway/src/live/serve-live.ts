@@ -14,7 +14,7 @@ import { readResidency } from '../pools/residency.ts'
 import { readAliasedBody } from './aliased-body.ts'
 import { answerCall } from './answer-call.ts'
 import type { LiveBody } from './live-body.ts'
-import type { PoolChoice, PoolWish } from './model-directory.ts'
+import type { PoolChoice, PoolWish } from './pool-chooser.ts'
 import { prefixKey } from './prefix-key.ts'
 import { costOf, type ShownCost, wantsCost } from './shown-cost.ts'
 

@@ -1,0 +1,68 @@
+import type { Announcement } from '@forebay/contracts'
+import type { Clock } from '@forebay/kernel'
+
+/** Workers announce themselves every two seconds. */
+const workerGoneMs = 6_000
+
+/** The workers of all pools as they announced themselves last. Those that take work and were heard of lately are live. */
+export class WorkerBook {
+  readonly #clock: Clock
+  readonly #workers = new Map<string, Announcement & { heardMs: number }>()
+  readonly #poolHeardMs = new Map<string, number>()
+  /** The live ones by model: every request asks for them, and they change every second or two. */
+  readonly #serving = new Map<string, readonly Announcement[]>()
+  #servingUntilMs = Number.NEGATIVE_INFINITY
+  #servingFromMs = Number.NEGATIVE_INFINITY
+
+  constructor(options: { clock: Clock }) {
+    this.#clock = options.clock
+  }
+
+  /** Takes an announcement. */
+  heard(announcement: Announcement): void {
+    const heardMs = this.#clock.now()
+    this.#workers.set(announcement.workerId, { ...announcement, heardMs })
+    this.#servingUntilMs = Number.NEGATIVE_INFINITY
+    if (announcement.healthy && !announcement.draining) this.#poolHeardMs.set(announcement.pool, heardMs)
+    for (const [id, worker] of this.#workers) {
+      if (heardMs - worker.heardMs > workerGoneMs) this.#workers.delete(id)
+    }
+  }
+
+  /** The live workers. */
+  live(): Announcement[] {
+    const now = this.#clock.now()
+    return [...this.#workers.values()].filter((worker) => isLive(worker, now))
+  }
+
+  /** The live workers whose engine has the model. */
+  serving(model: string): readonly Announcement[] {
+    const now = this.#clock.now()
+    if (now >= this.#servingUntilMs || now < this.#servingFromMs) this.#forget(now)
+    const known = this.#serving.get(model)
+    if (known) return known
+    const serving = this.live().filter(({ models }) => models.some(({ id }) => id === model))
+    // Names that clients make up are not kept.
+    if (serving.length > 0) this.#serving.set(model, serving)
+    return serving
+  }
+
+  /** When a worker of the pool that takes work was last heard of; long ago when never. */
+  lastHeardMs(pool: string): number {
+    return this.#poolHeardMs.get(pool) ?? Number.NEGATIVE_INFINITY
+  }
+
+  /** Forgets who serves what, until the first of them is gone unless one announces itself before. */
+  #forget(now: number): void {
+    this.#serving.clear()
+    this.#servingFromMs = now
+    this.#servingUntilMs = Number.POSITIVE_INFINITY
+    for (const worker of this.#workers.values()) {
+      if (isLive(worker, now)) this.#servingUntilMs = Math.min(this.#servingUntilMs, worker.heardMs + workerGoneMs + 1)
+    }
+  }
+}
+
+function isLive(worker: Announcement & { heardMs: number }, now: number): boolean {
+  return worker.healthy && !worker.draining && now - worker.heardMs <= workerGoneMs
+}
