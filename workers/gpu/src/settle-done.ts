@@ -9,13 +9,14 @@ export async function settleDone<T>(options: {
   logger: Logger
 }): Promise<void> {
   const { clock, leased, logger, receiver } = options
-  for (let tries = 1; !leased.lost.aborted; tries++) {
+  for (let tries = 1; ; tries++) {
     try {
       return await receiver.settle(leased, { kind: 'done' })
     } catch (err) {
       const retryMs = backoffMs(tries, { firstMs: 100, maxMs: 5_000 })
       logger.warn({ jobId: leased.id, retryMs, error: describeError(err) }, 'job could not be settled')
       await clock.sleep(retryMs, leased.lost).catch(() => undefined)
+      if (leased.lost.aborted) return
     }
   }
 }

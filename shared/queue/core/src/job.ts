@@ -16,7 +16,10 @@ export interface LeasedJob<T> {
   readonly attempt: number
   /** Milliseconds since the epoch. */
   readonly enqueuedAt: number
-  /** Aborts when the lease is lost: another consumer may run the job, so drop the work. */
+  /**
+   * Aborts when the lease is lost: another consumer may run the job, so drop the work. It is made when first read, and
+   * costs more than all else of a small job: read it where it is needed.
+   */
   readonly lost: AbortSignal
 }
 

@@ -1,17 +1,25 @@
 import { type Clock, describeError, isForebayError, type Logger } from '@forebay/kernel'
 import type { Lease, QueueDriver } from '@forebay/queue-port'
 
+/** What is kept: a lease, and who is told of its loss. */
+interface Kept {
+  readonly lease: Lease
+  /** True: not to be extended now. */
+  readonly paused: boolean
+  /** Called once, when the lease is lost; it is not kept any more then. */
+  lose(): void
+}
+
 /**
  * One timer that extends every held lease each third of its length, so one missed beat costs nothing. A lease that
- * the broker reports lost, or that ran out while the broker could not be reached, aborts its signal.
+ * the broker reports lost, or that ran out while the broker could not be reached, is told so.
  */
 export class LeaseKeeper {
   readonly #driver: QueueDriver
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #leaseMs: number
-  readonly #kept = new Map<Lease, AbortController>()
-  readonly #paused = new Set<Lease>()
+  readonly #kept = new Set<Kept>()
   #stopTimer: (() => void) | undefined
   #stopped = false
 
@@ -22,31 +30,26 @@ export class LeaseKeeper {
     this.#leaseMs = options.leaseMs
   }
 
-  /** Keeps the lease until `drop`; the signal aborts when it is lost. */
-  keep(lease: Lease): AbortSignal {
-    const controller = new AbortController()
-    this.#kept.set(lease, controller)
-    if (!this.#stopped) {
-      this.#stopTimer ??= this.#clock.every(Math.max(1, Math.floor(this.#leaseMs / 3)), () => this.#beat())
-    }
-    return controller.signal
+  /** Keeps the lease until `drop`, or until it is lost. */
+  keep(kept: Kept): void {
+    this.#kept.add(kept)
+    if (this.#stopTimer || this.#stopped) return
+    this.#stopTimer = this.#clock.every(Math.max(1, Math.floor(this.#leaseMs / 3)), () => this.#beat())
   }
 
-  /** Lets the lease go; its signal will not abort any more. */
-  drop(lease: Lease): void {
-    this.#kept.delete(lease)
-    this.#paused.delete(lease)
-    if (this.#kept.size === 0) this.#stopBeating()
+  /** Whether the lease is kept: neither dropped nor lost. */
+  keeps(kept: Kept): boolean {
+    return this.#kept.has(kept)
   }
 
-  /** Stops extending a lease that is being settled: an extension behind its own settlement would look like a loss. */
-  pause(lease: Lease): void {
-    this.#paused.add(lease)
+  /** All that is kept now. */
+  kept(): Iterable<Kept> {
+    return this.#kept
   }
 
-  /** Extends it again: it could not be settled. */
-  resume(lease: Lease): void {
-    this.#paused.delete(lease)
+  /** Lets the lease go; it will not be told of a loss any more. */
+  drop(kept: Kept): void {
+    this.#kept.delete(kept)
   }
 
   /** Ends the timer. */
@@ -61,16 +64,19 @@ export class LeaseKeeper {
   }
 
   #beat(): void {
-    for (const [lease, controller] of this.#kept) {
-      if (this.#paused.has(lease)) continue
+    // Here and not when the last one is dropped, which would start and end a timer for each job of a quiet queue.
+    if (this.#kept.size === 0) this.#stopBeating()
+    for (const kept of this.#kept) {
+      if (kept.paused) continue
+      const { lease } = kept
       this.#driver.extend(lease, this.#leaseMs).catch((err: unknown) => {
-        if (!this.#kept.has(lease) || this.#paused.has(lease)) return
+        if (!this.#kept.has(kept) || kept.paused) return
         const fields = { queue: this.#driver.name, jobId: lease.id, error: describeError(err) }
         const gone = (isForebayError(err) && err.code === 'lease_lost') || this.#clock.now() >= lease.leaseUntil
         if (!gone) return this.#logger.warn(fields, 'lease could not be extended')
         this.#logger.warn(fields, 'lease lost')
-        this.drop(lease)
-        controller.abort()
+        this.drop(kept)
+        kept.lose()
       })
     }
   }

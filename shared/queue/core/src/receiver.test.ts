@@ -218,6 +218,40 @@ describe('JobReceiver', () => {
     expect((await driver.depth()).visible).toBe(1)
   })
 
+  it('tells of a loss also who asks after it', async () => {
+    const { clock, driver, sender, take } = setUp()
+    await sender.send([{ id: 'a', job: { n: 1 } }])
+    const leased = await take()
+    driver.extend = async () => {
+      throw new ForebayError('lease_lost', 'Another has it.')
+    }
+    await clock.advance(1_000)
+    expect(leased.lost.aborted).toBe(true)
+  })
+
+  it.each([
+    { what: 'hands out a job whose body came late, its lease kept meanwhile', extendable: true, handedOut: 1 },
+    { what: 'does not hand out a job whose lease was lost while its body came', extendable: false, handedOut: 0 },
+  ])('$what', async ({ extendable, handedOut }) => {
+    const { bodies, clock, driver, receiver, sender } = setUp({ capabilities: { bodyBytesMax: 10 } })
+    await sender.send([{ id: 'big', job: { n: 12_345 } }])
+    const { get } = bodies
+    let answer = () => {}
+    const asked = new Promise<void>((resolve) => {
+      answer = resolve
+    })
+    bodies.get = (key) => asked.then(() => get(key))
+    if (!extendable) {
+      driver.extend = async () => {
+        throw new ForebayError('lease_lost', 'Another has it.')
+      }
+    }
+    const receiving = receiver.receive({ max: 1, waitMs: 0 })
+    for (let i = 0; i < 10; i++) await clock.advance(1_000)
+    answer()
+    expect((await receiving).length).toBe(handedOut)
+  })
+
   it('keeps a job it could not settle, so that settling again works', async () => {
     const { clock, driver, receiver, sender, take } = setUp()
     await sender.send([{ id: 'a', job: { n: 1 } }])

@@ -1,14 +1,12 @@
-import { backoffMs, type Clock, describeError, isForebayError, type Logger, type Running } from '@forebay/kernel'
+import { type Clock, describeError, type Logger, type Running } from '@forebay/kernel'
 import { type Lease, type QueueDriver, queueClosed } from '@forebay/queue-port'
-import { attemptOf, attributeNames, deadReasonOf, enqueuedAtOf, remainingDelayMs } from './attributes.ts'
 import type { BodyStore } from './body-store.ts'
-import { type JobCodec, NewerVersionError } from './codec.ts'
+import type { JobCodec } from './codec.ts'
+import { HeldJob } from './held-job.ts'
 import type { LeasedJob, Outcome } from './job.ts'
 import { LeaseKeeper } from './lease-keeper.ts'
+import { makeOpener, type Opened } from './opener.ts'
 import { makeSettler, type Settler } from './settler.ts'
-
-/** A body that is not there may be in a folder not mounted yet; more often the job was done by another holder. */
-const bodyTries = 5
 
 /** What a JobReceiver needs. */
 export interface JobReceiverOptions<T> {
@@ -31,21 +29,25 @@ export interface JobReceiverOptions<T> {
  *
  *   leased ──settle──▶ done | delayed (retry, snooze) | dead
  *      └──lease lost──▶ `lost` aborts; settling is then a logged no-op
+ *
+ * Whatever can be is done for a whole poll at once: a job costs an object, and the promise of its settlement.
  */
 export class JobReceiver<T> implements Running {
-  readonly #options: JobReceiverOptions<T>
+  readonly #driver: QueueDriver
+  readonly #logger: Logger
   readonly #leaseMs: number
+  readonly #open: (lease: Lease) => Opened<T> | Promise<Opened<T>>
   readonly #keeper: LeaseKeeper
   readonly #settler: Settler
-  readonly #held = new Map<LeasedJob<T>, Lease>()
-  readonly #settling = new Map<LeasedJob<T>, Promise<void>>()
   readonly #polls = new Set<Promise<unknown>>()
   readonly #stopping = new AbortController()
   #stopped: Promise<void> | undefined
 
   constructor(options: JobReceiverOptions<T>) {
-    this.#options = options
+    this.#driver = options.driver
+    this.#logger = options.logger
     this.#leaseMs = Math.min(options.leaseMs, options.driver.capabilities.leaseMsMax)
+    this.#open = makeOpener(options)
     this.#keeper = new LeaseKeeper({ ...options, leaseMs: this.#leaseMs })
     this.#settler = makeSettler(options)
   }
@@ -58,13 +60,10 @@ export class JobReceiver<T> implements Running {
   async receive(options: { max: number; waitMs: number; signal?: AbortSignal }): Promise<readonly LeasedJob<T>[]> {
     const { signal: outer, max, waitMs } = options
     // An answer of "none" would make a polling caller spin.
-    if (this.#stopping.signal.aborted) throw queueClosed(this.#options.driver.name)
+    if (this.#stopping.signal.aborted) throw queueClosed(this.#driver.name)
     if (outer?.aborted || max <= 0) return []
     const { signal, release } = outer ? either(outer, this.#stopping.signal) : only(this.#stopping.signal)
-    const poll = this.#options.driver
-      .receive({ max, waitMs, leaseMs: this.#leaseMs, signal })
-      .then((leases) => Promise.all(leases.map((lease) => this.#open(lease))))
-      .then((jobs) => jobs.filter((job) => job !== undefined))
+    const poll = this.#poll({ max, waitMs, leaseMs: this.#leaseMs, signal })
     this.#polls.add(poll)
     try {
       const jobs = await poll
@@ -81,13 +80,15 @@ export class JobReceiver<T> implements Running {
    * logged, not thrown. Rejects when the broker cannot be reached: the job is then still held, settle it again.
    */
   settle(leased: LeasedJob<T>, outcome: Outcome): Promise<void> {
-    const running = this.#settling.get(leased)
-    if (running) return running
-    const lease = this.#held.get(leased)
-    if (!lease) return Promise.resolve()
-    const settling = this.#settle(leased, lease, outcome).finally(() => this.#settling.delete(leased))
-    this.#settling.set(leased, settling)
-    return settling
+    if (!(leased instanceof HeldJob && this.#keeper.keeps(leased))) return Promise.resolve()
+    leased.settling ??= this.#settler.settle(leased.lease, outcome).then(
+      () => this.#keeper.drop(leased),
+      (err: unknown) => {
+        leased.settling = undefined
+        throw err
+      },
+    )
+    return leased.settling
   }
 
   /** Ends open polls, then gives back what was received and never settled, then ends the heartbeat. */
@@ -99,83 +100,47 @@ export class JobReceiver<T> implements Running {
   async #drain(): Promise<void> {
     this.#stopping.abort()
     await Promise.allSettled(this.#polls)
-    await Promise.allSettled(this.#settling.values())
-    const unsettled = [...this.#held.keys()]
-    await Promise.allSettled(unsettled.map((leased) => this.settle(leased, { kind: 'snooze', delayMs: 0 })))
+    const held = [...this.#keeper.kept()].filter((kept) => kept instanceof HeldJob)
+    await Promise.allSettled(held.map(({ settling }) => settling))
+    await Promise.allSettled(held.map((leased) => this.settle(leased, { kind: 'snooze', delayMs: 0 })))
     this.#keeper.stop()
   }
 
-  async #settle(leased: LeasedJob<T>, lease: Lease, outcome: Outcome): Promise<void> {
-    this.#keeper.pause(lease)
+  async #poll(options: Parameters<QueueDriver['receive']>[0]): Promise<readonly LeasedJob<T>[]> {
+    const leases = await this.#driver.receive(options)
+    const opened = leases.map((lease) => this.#take(lease))
+    const jobs = opened.some((job) => job instanceof Promise) ? await Promise.all(opened) : opened
+    return jobs.filter((job) => job instanceof HeldJob)
+  }
+
+  /** A lease's job, held from here on; or undefined once the lease was ended here. */
+  #take(lease: Lease): HeldJob<T> | Promise<HeldJob<T> | undefined> {
+    const opened = this.#open(lease)
+    if (opened instanceof HeldJob) return this.#hold(opened)
+    return opened instanceof Promise ? this.#takeLater(lease, opened) : this.#refuse(lease, opened)
+  }
+
+  async #takeLater(lease: Lease, opening: Promise<Opened<T>>): Promise<HeldJob<T> | undefined> {
+    const kept = { lease, paused: false, lose: () => {} }
+    this.#keeper.keep(kept)
+    const opened = await opening
+    if (!this.#keeper.keeps(kept)) return undefined
+    this.#keeper.drop(kept)
+    return opened instanceof HeldJob ? this.#hold(opened) : this.#refuse(lease, opened)
+  }
+
+  #hold(held: HeldJob<T>): HeldJob<T> {
+    this.#keeper.keep(held)
+    return held
+  }
+
+  async #refuse(lease: Lease, outcome: Outcome): Promise<undefined> {
     try {
       await this.#settler.settle(lease, outcome)
     } catch (err) {
-      this.#keeper.resume(lease)
-      throw err
+      const fields = { queue: this.#driver.name, jobId: lease.id, error: describeError(err) }
+      this.#logger.warn(fields, 'job could not be refused')
     }
-    this.#held.delete(leased)
-    this.#keeper.drop(lease)
-  }
-
-  /** Turns a lease into a job, or settles it here and answers undefined. */
-  async #open(lease: Lease): Promise<LeasedJob<T> | undefined> {
-    const { clock, codec, driver, logger, maxAttempts } = this.#options
-    const attempt = attemptOf(lease)
-    const lost = this.#keeper.keep(lease)
-    const refuse = async (outcome: Outcome) => {
-      await this.#settler.settle(lease, outcome).catch((err: unknown) => {
-        logger.warn({ queue: driver.name, jobId: lease.id, error: describeError(err) }, 'job could not be refused')
-      })
-      this.#keeper.drop(lease)
-      return undefined
-    }
-    const dead = deadReasonOf(lease)
-    if (dead) return refuse({ kind: 'dead', ...dead })
-    const delayMs = remainingDelayMs(lease, clock.now())
-    if (delayMs > 0) return refuse({ kind: 'snooze', delayMs })
-    if (attempt > maxAttempts) {
-      return refuse({
-        kind: 'dead',
-        code: 'max_attempts',
-        detail: `delivered ${attempt} times, ${maxAttempts} allowed`,
-      })
-    }
-    const body = await this.#body(lease)
-    if (body === 'gone' && attempt >= bodyTries) {
-      return refuse({ kind: 'dead', code: 'body_gone', detail: 'its body is no longer in the body store' })
-    }
-    if (!body || body === 'gone')
-      return refuse({ kind: 'retry', delayMs: this.#retryMs(attempt), reason: 'its body could not be read' })
-    let job: T
-    try {
-      job = codec.decode(body)
-    } catch (err) {
-      if (err instanceof NewerVersionError) return refuse({ kind: 'dead', code: 'newer_version', detail: err.message })
-      return refuse({ kind: 'dead', code: 'undecodable', detail: err instanceof Error ? err.name : 'not an Error' })
-    }
-    const leased: LeasedJob<T> = { id: lease.id, job, attempt, enqueuedAt: enqueuedAtOf(lease), lost }
-    this.#held.set(leased, lease)
-    lost.addEventListener('abort', () => this.#held.delete(leased), { once: true })
-    return lost.aborted ? undefined : leased
-  }
-
-  /** The message's body; `gone` when the body store has none, undefined when it cannot be asked now. */
-  async #body(lease: Lease): Promise<Uint8Array | 'gone' | undefined> {
-    const key = lease.attributes[attributeNames.body]
-    if (key === undefined) return lease.body
-    const { bodies, driver, logger } = this.#options
-    try {
-      if (bodies) return await bodies.get(key)
-      logger.error({ queue: driver.name, jobId: lease.id }, 'job body is in a body store and this receiver has none')
-    } catch (err) {
-      logger.warn({ queue: driver.name, jobId: lease.id, error: describeError(err) }, 'job body could not be read')
-      if (isForebayError(err) && err.code === 'not_found') return 'gone'
-    }
-    return undefined
-  }
-
-  #retryMs(attempt: number): number {
-    return backoffMs(attempt, this.#options.retry ?? { firstMs: 1_000, maxMs: 60_000 })
   }
 }
 

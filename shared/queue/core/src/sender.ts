@@ -28,37 +28,36 @@ export function makeJobSender<T>(options: {
 }): JobSender<T> {
   const { driver, codec, bodies, clock = systemClock } = options
   const { bodyBytesMax, delayMsMax } = driver.capabilities
+  const fits = ({ body }: OutboundMessage) => body.byteLength <= bodyBytesMax
 
-  const toMessage = async (item: OutboundJob<T>, encoded: Uint8Array): Promise<OutboundMessage> => {
-    const attributes: Record<string, string> = {}
-    const delayMs = Math.min(item.delayMs ?? 0, delayMsMax)
-    if ((item.delayMs ?? 0) > delayMs) attributes[attributeNames.notBefore] = String(clock.now() + (item.delayMs ?? 0))
-    let body = encoded
-    if (bodies && encoded.byteLength > bodyBytesMax) {
-      const key = bodyKey({ tenantId: item.fairnessKey, nowMs: clock.now() })
-      await bodies.put(key, encoded)
-      attributes[attributeNames.body] = key
-      body = new Uint8Array()
+  const toMessage = (item: OutboundJob<T>, body: Uint8Array): OutboundMessage => {
+    const { delayMs = 0, fairnessKey, id } = item
+    const message = { id, body, delayMs: Math.min(delayMs, delayMsMax) }
+    const attributes = delayMs > delayMsMax ? { [attributeNames.notBefore]: `${clock.now() + delayMs}` } : {}
+    return fairnessKey === undefined ? { ...message, attributes } : { ...message, attributes, fairnessKey }
+  }
+
+  /** The same with its body in the body store, or what became of it when that failed. */
+  const toPointer = async (message: OutboundMessage, store: BodyStore): Promise<OutboundMessage | ItemResult> => {
+    const key = bodyKey({ tenantId: message.fairnessKey, nowMs: clock.now() })
+    try {
+      await store.put(key, message.body)
+    } catch (err) {
+      return { id: message.id, ok: false, error: bodyNotStored(err) }
     }
-    const fairness = item.fairnessKey === undefined ? {} : { fairnessKey: item.fairnessKey }
-    return { id: item.id, body, attributes, delayMs, ...fairness }
+    return { ...message, body: new Uint8Array(), attributes: { ...message.attributes, [attributeNames.body]: key } }
   }
 
   return {
     async send(items) {
-      const encoded = items.map((item) => [item, codec.encode(item.job)] as const)
-      const packed = await Promise.all(
-        encoded.map(([item, body]) =>
-          toMessage(item, body).then(
-            (message) => ({ message }),
-            (err: unknown) => ({ id: item.id, ok: false as const, error: bodyNotStored(err) }),
-          ),
-        ),
-      )
-      const messages = packed.flatMap((each) => ('message' in each ? [each.message] : []))
-      const sent = messages.length > 0 ? await driver.send(messages) : []
+      const messages = items.map((item) => toMessage(item, codec.encode(item.job)))
+      // Nearly all bodies are small: what is done for the others costs those nothing.
+      if (!bodies || messages.every(fits)) return messages.length > 0 ? driver.send(messages) : []
+      const packed = await Promise.all(messages.map((each) => (fits(each) ? each : toPointer(each, bodies))))
+      const sendable = packed.filter((each) => 'body' in each)
+      const sent = sendable.length > 0 ? await driver.send(sendable) : []
       const results = sent[Symbol.iterator]()
-      return packed.map((each) => ('message' in each ? results.next().value : each)).filter((result) => !!result)
+      return packed.map((each) => ('body' in each ? results.next().value : each)).filter((result) => !!result)
     },
   }
 }

@@ -11,12 +11,6 @@ export interface Settler {
   settle(lease: Lease, outcome: Outcome): Promise<void>
 }
 
-interface PendingAck {
-  readonly lease: Lease
-  readonly resolve: () => void
-  readonly reject: (err: unknown) => void
-}
-
 // Some brokers take no more than a kilobyte of an attribute.
 const reasonCharsMax = 250
 
@@ -33,35 +27,21 @@ export function makeSettler(options: {
   codec?: Pick<JobCodec<unknown>, 'bare'>
 }): Settler {
   const { bodies, clock, codec, driver, logger, maxAttempts } = options
-  let acks: PendingAck[] = []
+  const acknowledge = makeAcknowledger(driver)
 
-  const flush = async () => {
-    const batch = acks
-    acks = []
-    try {
-      const results = await driver.ack(batch.map((p) => p.lease))
-      for (const [i, pending] of batch.entries()) {
-        const result = results[i]
-        if (result && !result.ok) pending.reject(result.error)
-        else pending.resolve()
-      }
-    } catch (err) {
-      for (const pending of batch) pending.reject(err)
-    }
-  }
-
-  const done = async (lease: Lease) => {
-    await new Promise<void>((resolve, reject) => {
-      if (acks.push({ lease, resolve, reject }) === 1) queueMicrotask(flush)
-    })
-    await deleteBody(lease)
-  }
   const deleteBody = async (lease: Lease) => {
     const key = lease.attributes[attributeNames.body]
     if (key === undefined || !bodies) return
     await bodies.delete(key).catch((err: unknown) => {
       logger.warn({ queue: driver.name, jobId: lease.id, error: describeError(err) }, 'job body could not be deleted')
     })
+  }
+
+  const done = (lease: Lease): Promise<void> => {
+    const acknowledged = acknowledge(lease)
+    return lease.attributes[attributeNames.body] === undefined
+      ? acknowledged
+      : acknowledged.then(() => deleteBody(lease))
   }
 
   const snooze = async (lease: Lease, delayMs: number) => {
@@ -92,6 +72,7 @@ export function makeSettler(options: {
     if (gone && !gone.ok) throw gone.error
     await deleteBody(lease)
   }
+
   const apply = (lease: Lease, outcome: Outcome): Promise<void> => {
     switch (outcome.kind) {
       case 'done':
@@ -112,16 +93,45 @@ export function makeSettler(options: {
   }
 
   return {
-    async settle(lease, outcome) {
-      try {
-        await apply(lease, outcome)
-      } catch (err) {
+    settle: (lease, outcome) =>
+      apply(lease, outcome).catch((err: unknown) => {
         if (!isForebayError(err) || err.code !== 'lease_lost') throw err
         logger.warn(
           { queue: driver.name, jobId: lease.id, outcome: outcome.kind },
           'lease lost before its job was settled',
         )
-      }
-    },
+      }),
   }
+}
+
+interface Pending {
+  readonly resolve: () => void
+  readonly reject: (err: unknown) => void
+}
+
+/** Acknowledges in one call what is given to it in one turn of the event loop; each lease has its own answer. */
+function makeAcknowledger(driver: QueueDriver): (lease: Lease) => Promise<void> {
+  let leases: Lease[] = []
+  let pending: Pending[] = []
+
+  const flush = async () => {
+    const [batch, waiting] = [leases, pending]
+    leases = []
+    pending = []
+    try {
+      const results = await driver.ack(batch)
+      for (const [i, { reject, resolve }] of waiting.entries()) {
+        const result = results[i]
+        if (result && !result.ok) reject(result.error)
+        else resolve()
+      }
+    } catch (err) {
+      for (const { reject } of waiting) reject(err)
+    }
+  }
+  return (lease) =>
+    new Promise((resolve, reject) => {
+      pending.push({ resolve, reject })
+      if (leases.push(lease) === 1) queueMicrotask(flush)
+    })
 }
