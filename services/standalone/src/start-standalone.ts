@@ -58,7 +58,13 @@ export async function startStandalone(options: {
     await migrate({ url: databaseUrl })
     const registry = makeRegistry()
     const db = keep(openDatabase({ url: databaseUrl, logger, clock, connectionsMax: 16 }))
-    const { blobs, pools, set } = await openConfiguredPools({ config, env: options.env, databaseUrl, clock, logger })
+    const redisUrl = config.redisUrl ?? (config.localWorkers ? await ownRedis() : undefined)
+    // Without a reply bus beyond this process no other worker could answer its clients.
+    const liveInProcess = redisUrl === undefined
+    const { blobs, pools, set } = await openConfiguredPools({
+      ...{ config, clock, logger, databaseUrl, liveInProcess },
+      env: options.env,
+    })
     keep({ stop: () => pools.close() })
     const [first] = pools.spec(config.pool)?.engines ?? []
     const named = first ? { ...config, engineUrl: first.url } : config
@@ -69,7 +75,6 @@ export async function startStandalone(options: {
     if (set.file !== undefined) void reportFaults({ pools, logger })
     await seedPrices(db)
     const apiKey = await bootstrapKey({ db, clock, dataDir, given: config.apiKey })
-    const redisUrl = config.redisUrl ?? (config.localWorkers ? await ownRedis() : undefined)
     const bus = keep(openReplyBus({ url: redisUrl, logger }))
     const common = { config, clock, registry, db, blobs, pools, bus }
     const part = (name: string) => ({ ...common, logger: logger.child({ part: name }) })

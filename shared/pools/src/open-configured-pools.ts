@@ -23,12 +23,17 @@ export async function openConfiguredPools(options: {
   databaseUrl: string
   clock: Clock
   logger: Logger
+  /** Lanes on which a client waits do not leave this process. */
+  liveInProcess?: boolean
 }): Promise<{ blobs: BlobStore; pools: Pools; set: PoolSet }> {
-  const { clock, config, databaseUrl, env, logger } = options
+  const { clock, config, databaseUrl, env, liveInProcess = false, logger } = options
   const set = await loadPools({ config, env, queueUrlDefault: databaseUrl })
   const fileStoreUrl = fileStoreUrlOf(config)
   const blobs = openBlobs({ url: fileStoreUrl })
-  const pools = openPools({ set, fileStore: blobs, fileStoreUrl, clock, logger, leaseMs: config.queueLeaseMs })
+  const pools = openPools({
+    ...{ set, fileStore: blobs, fileStoreUrl, clock, logger, liveInProcess },
+    leaseMs: config.queueLeaseMs,
+  })
   if (set.file === undefined) await pools.queues(config.pool)
   return { blobs, pools, set }
 }

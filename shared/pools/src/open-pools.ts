@@ -57,11 +57,14 @@ export function openPools(options: {
   clock: Clock
   logger: Logger
   leaseMs: number
+  /** Lanes on which a client waits do not leave this process. */
+  liveInProcess?: boolean
   /** How brokers and stores are opened; by their URLs when not given. */
   open?: { queues?: (url: string) => Promise<QueueProvider>; blobs?: (url: string) => BlobStore }
 }): Pools {
-  const { clock, fileStore, fileStoreUrl, leaseMs, logger, set } = options
-  const openQueuesOf = options.open?.queues ?? ((url: string) => openQueues({ url, clock, logger, leaseMs }))
+  const { clock, fileStore, fileStoreUrl, leaseMs, liveInProcess = false, logger, set } = options
+  const openQueuesOf =
+    options.open?.queues ?? ((url: string) => openQueues({ url, clock, logger, leaseMs, liveInProcess }))
   const openBlobsOf = options.open?.blobs ?? ((url: string) => openBlobs({ url }))
   const providers = new Map<string, Promise<QueueProvider>>()
   const stores = new Map<string, BlobStore>([[fileStoreUrl, fileStore]])

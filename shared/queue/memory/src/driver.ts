@@ -15,10 +15,12 @@ interface Stored {
   readonly message: OutboundMessage
   readonly enqueuedAt: number
   attempt: number
-  /** The lease that holds it; undefined while it waits. */
-  lease: Lease | undefined
   visibleAt: number
-  dead: { code: string; detail?: string } | undefined
+}
+
+interface Dead {
+  readonly stored: Stored
+  readonly reason: { code: string; detail?: string }
 }
 
 const capabilitiesDefault: DriverCapabilities = {
@@ -36,7 +38,12 @@ export class MemoryQueue implements QueueDriver {
   readonly name: string
   readonly capabilities: DriverCapabilities
   readonly #clock: Clock
-  #stored: Stored[] = []
+  /** Waits to be received, or for its time to come; in order. */
+  readonly #waiting = new Set<Stored>()
+  readonly #leased = new Map<Lease, Stored>()
+  readonly #dead = new Set<Dead>()
+  /** No lease ends before. */
+  #leasesEndAt = Number.POSITIVE_INFINITY
   readonly #waiters = new Set<() => void>()
   #closed = false
 
@@ -54,8 +61,7 @@ export class MemoryQueue implements QueueDriver {
       if (this.#closed) return { id: message.id, ok: false, error: queueClosed(this.name) }
       const [bytes, bytesMax] = [message.body.byteLength, this.capabilities.bodyBytesMax]
       if (bytes > bytesMax) return { id: message.id, ok: false, error: bodyTooLarge(message.id, bytes, bytesMax) }
-      const visibleAt = now + (message.delayMs ?? 0)
-      this.#stored.push({ message, enqueuedAt: now, attempt: 0, lease: undefined, visibleAt, dead: undefined })
+      this.#waiting.add({ message, enqueuedAt: now, attempt: 0, visibleAt: now + (message.delayMs ?? 0) })
       return { id: message.id, ok: true }
     })
     this.#wake()
@@ -69,69 +75,69 @@ export class MemoryQueue implements QueueDriver {
       const leases = this.#take(options.max, options.leaseMs)
       const now = this.#clock.now()
       if (leases.length > 0 || now >= deadline) return leases
-      await this.#idle(Math.min(deadline, this.#nextDue(now)) - now, options.signal)
+      await this.#idle(Math.min(deadline, this.#nextDue()) - now, options.signal)
     }
   }
 
   async ack(leases: readonly Lease[]): Promise<readonly ItemResult[]> {
-    const held = new Set<Stored>()
-    const results = leases.map((lease): ItemResult => {
-      const stored = this.#holder(lease)
-      if (!stored) return { id: lease.id, ok: false, error: leaseLost(lease.id) }
-      held.add(stored)
-      return { id: lease.id, ok: true }
+    return leases.map((lease): ItemResult => {
+      if (this.#holder(lease) && this.#leased.delete(lease)) return { id: lease.id, ok: true }
+      return { id: lease.id, ok: false, error: leaseLost(lease.id) }
     })
-    this.#stored = this.#stored.filter((s) => !held.has(s))
-    return results
   }
 
   async nack(lease: Lease, options: { delayMs: number; counted?: boolean }): Promise<void> {
     const stored = this.#held(lease)
-    stored.lease = undefined
+    this.#leased.delete(lease)
     stored.visibleAt = this.#clock.now() + options.delayMs
     if (options.counted === false && this.capabilities.uncountedNack) stored.attempt--
-    this.#stored = [...this.#stored.filter((s) => s !== stored), stored]
+    this.#waiting.add(stored)
     this.#wake()
   }
 
   async extend(lease: Lease, leaseMs: number): Promise<number> {
     this.#held(lease)
     lease.leaseUntil = this.#clock.now() + leaseMs
+    this.#leasesEndAt = Math.min(this.#leasesEndAt, lease.leaseUntil)
     return lease.leaseUntil
   }
 
   async deadLetter(lease: Lease, reason: { code: string; detail?: string }): Promise<void> {
     const stored = this.#held(lease)
-    stored.lease = undefined
-    stored.dead = reason
+    this.#leased.delete(lease)
+    this.#dead.add({ stored, reason })
   }
 
   async depth(): Promise<QueueDepth> {
-    const now = this.#clock.now()
-    const count = (is: (s: Stored) => boolean) => this.#stored.filter(is).length
-    return {
-      visible: count((s) => !s.dead && !isLeased(s, now) && s.visibleAt <= now),
-      inFlight: count((s) => !s.dead && isLeased(s, now)),
-      delayed: count((s) => !s.dead && !isLeased(s, now) && s.visibleAt > now),
-      dead: count((s) => s.dead !== undefined),
-      asOf: now,
-    }
+    const asOf = this.#clock.now()
+    this.#takeBackLost(asOf)
+    let visible = 0
+    for (const { visibleAt } of this.#waiting) if (visibleAt <= asOf) visible++
+    const delayed = this.#waiting.size - visible
+    return { visible, inFlight: this.#leased.size, delayed, dead: this.#dead.size, asOf }
   }
 
   async redrive(options: { max: number }): Promise<{ moved: number }> {
-    const dead = this.#stored.filter((s) => s.dead).slice(0, options.max)
-    for (const stored of dead) Object.assign(stored, { dead: undefined, attempt: 0, visibleAt: this.#clock.now() })
+    let moved = 0
+    for (const dead of this.#dead) {
+      if (moved >= options.max) break
+      this.#dead.delete(dead)
+      this.#waiting.add(Object.assign(dead.stored, { attempt: 0, visibleAt: this.#clock.now() }))
+      moved++
+    }
     this.#wake()
-    return { moved: dead.length }
+    return { moved }
   }
 
   async purge(): Promise<void> {
-    this.#stored = this.#stored.filter((s) => isLeased(s, this.#clock.now()))
+    this.#takeBackLost(this.#clock.now())
+    this.#waiting.clear()
+    this.#dead.clear()
   }
 
   /** Why each dead message died, oldest first. */
   deadReasons(): readonly { id: string; code: string; detail?: string }[] {
-    return this.#stored.flatMap((s) => (s.dead ? [{ id: s.message.id, ...s.dead }] : []))
+    return [...this.#dead].map(({ reason, stored }) => ({ id: stored.message.id, ...reason }))
   }
 
   async close(): Promise<void> {
@@ -141,22 +147,39 @@ export class MemoryQueue implements QueueDriver {
 
   #take(max: number, leaseMs: number): Lease[] {
     const now = this.#clock.now()
-    const due = this.#stored.filter((s) => !s.dead && !isLeased(s, now) && s.visibleAt <= now).slice(0, max)
-    return due.map((stored) => {
-      stored.attempt++
-      const { id, body, attributes } = stored.message
-      const { attempt, enqueuedAt } = stored
-      stored.lease = { id, body, attributes: attributes ?? {}, attempt, enqueuedAt, leaseUntil: now + leaseMs }
-      return stored.lease
-    })
+    this.#takeBackLost(now)
+    const leases: Lease[] = []
+    for (const stored of this.#waiting) {
+      if (leases.length >= max) break
+      if (stored.visibleAt > now) continue
+      this.#waiting.delete(stored)
+      const { id, body, attributes = {} } = stored.message
+      const { enqueuedAt } = stored
+      const lease = { id, body, attributes, attempt: ++stored.attempt, enqueuedAt, leaseUntil: now + leaseMs }
+      this.#leased.set(lease, stored)
+      this.#leasesEndAt = Math.min(this.#leasesEndAt, lease.leaseUntil)
+      leases.push(lease)
+    }
+    return leases
+  }
+
+  /** Leases that ran out free their messages. */
+  #takeBackLost(now: number): void {
+    if (now < this.#leasesEndAt) return
+    this.#leasesEndAt = Number.POSITIVE_INFINITY
+    for (const [lease, stored] of this.#leased) {
+      if (lease.leaseUntil > now) this.#leasesEndAt = Math.min(this.#leasesEndAt, lease.leaseUntil)
+      else {
+        this.#leased.delete(lease)
+        this.#waiting.add(stored)
+      }
+    }
   }
 
   /** When the next message falls due by itself: a delay or a lease that ends. */
-  #nextDue(now: number): number {
-    let next = Number.POSITIVE_INFINITY
-    for (const s of this.#stored) {
-      if (!s.dead) next = Math.min(next, isLeased(s, now) && s.lease ? s.lease.leaseUntil : s.visibleAt)
-    }
+  #nextDue(): number {
+    let next = this.#leasesEndAt
+    for (const { visibleAt } of this.#waiting) next = Math.min(next, visibleAt)
     return next
   }
 
@@ -179,7 +202,7 @@ export class MemoryQueue implements QueueDriver {
   }
 
   #holder(lease: Lease): Stored | undefined {
-    return this.#stored.find((s) => s.lease === lease && isLeased(s, this.#clock.now()))
+    return lease.leaseUntil > this.#clock.now() ? this.#leased.get(lease) : undefined
   }
 
   #held(lease: Lease): Stored {
@@ -187,8 +210,4 @@ export class MemoryQueue implements QueueDriver {
     if (!stored) throw leaseLost(lease.id)
     return stored
   }
-}
-
-function isLeased(stored: Stored, now: number): boolean {
-  return stored.lease !== undefined && stored.lease.leaseUntil > now
 }

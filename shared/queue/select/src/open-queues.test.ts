@@ -30,6 +30,25 @@ describe('openQueues', () => {
     await database.drop()
   })
 
+  it('keeps the lanes on which a client waits in the process when told to, and no other', async () => {
+    const database = await testDatabase({ migrated: false })
+    onTestFinished(() => database.drop())
+    const url = `${database.url}?schema=lanes`
+    const common = { url, clock: systemClock, logger: silentLogger, leaseMs: 5_000 }
+    const here = await openQueues({ ...common, liveInProcess: true })
+    const elsewhere = await openQueues(common)
+    onTestFinished(() => Promise.all([here.close(), elsewhere.close()]))
+    for (const [lane, seen] of [
+      ['realtime', 0],
+      ['standard', 1],
+    ] as const) {
+      for (const provider of [here, elsewhere]) await provider.queue(`lanes.${lane}`).ensure()
+      await here.queue(`lanes.${lane}`).send([{ id: 'a', body: new TextEncoder().encode('{}') }])
+      expect(await here.queue(`lanes.${lane}`).depth()).toMatchObject({ visible: 1 })
+      expect(await elsewhere.queue(`lanes.${lane}`).depth()).toMatchObject({ visible: seen })
+    }
+  })
+
   it.each(['amqp://localhost', 'redis', ''])('refuses "%s" and lists what it supports', async (url) => {
     await expect(open(url)).rejects.toMatchObject({
       code: 'config_invalid',

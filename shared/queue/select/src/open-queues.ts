@@ -8,6 +8,8 @@ interface OpenOptions {
   logger: Logger
   /** How long a received job stays held without a heartbeat; the same in every process. */
   leaseMs: number
+  /** Keeps the lanes on which a client waits in this process: right where no other process could answer. */
+  liveInProcess?: boolean
 }
 
 const openBullmq = async (options: OpenOptions) => (await import('@forebay/queue-bullmq')).makeBullmqProvider(options)
@@ -20,10 +22,14 @@ async function openOnRedis(options: OpenOptions): Promise<QueueProvider> {
     await bullmq.close()
     throw err
   })
+  return twoProviders({ live: streams, others: bullmq })
+}
+
+function twoProviders({ live, others }: { live: QueueProvider; others: QueueProvider }): QueueProvider {
   return {
-    queue: (name) => (name.endsWith('.realtime') ? streams : bullmq).queue(name),
+    queue: (name) => (name.endsWith('.realtime') ? live : others).queue(name),
     async close() {
-      await Promise.all([bullmq.close(), streams.close()])
+      await Promise.all([live.close(), others.close()])
     },
   }
 }
@@ -46,8 +52,9 @@ const queueSchemes: readonly string[] = Object.keys(openers)
 /** Opens the queues the URL names: its scheme alone picks the broker. Rejects with `config_invalid` for another one. */
 export async function openQueues(options: OpenOptions): Promise<QueueProvider> {
   const open = openers[schemeOf(options.url)]
-  if (open) return open(options)
-  throw noScheme(options.url)
+  if (!open) throw noScheme(options.url)
+  const others = await open(options)
+  return options.liveInProcess ? twoProviders({ live: makeMemoryProvider(options), others }) : others
 }
 
 /**
