@@ -37,7 +37,7 @@ describe('openQueues', () => {
     const common = { url, clock: systemClock, logger: silentLogger, leaseMs: 5_000 }
     const here = await openQueues({ ...common, liveInProcess: true })
     const elsewhere = await openQueues(common)
-    onTestFinished(() => Promise.all([here.close(), elsewhere.close()]))
+    onTestFinished(async () => void (await Promise.all([here.close(), elsewhere.close()])))
     for (const [lane, seen] of [
       ['realtime', 0],
       ['standard', 1],
