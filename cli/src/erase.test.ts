@@ -14,6 +14,7 @@ it('erases only what is named and confirmed, waits until it is done, and says wh
       status: 'pending',
       waiting_for: '1 batch to come to an end',
     }),
+    'POST /admin/tenants/acme/erasures': json({ ...erasure, selector: 'end_user', target: '9f86d081' }),
     'GET /admin/erasures/ers_1': json(erasure),
     'GET /admin/tenants/acme/erasures': json({ object: 'list', data: [erasure] }),
   })
@@ -33,6 +34,9 @@ it('erases only what is named and confirmed, waits until it is done, and says wh
   expect(done.stderr).toContain('file-in')
   const asked = await runCommand([...command, '--yes', '--no-wait'], { url })
   expect(asked.stdout).toContain('waits for 1 batch')
+  const whom = ['erase', '--tenant', 'acme', '--end-user', 'ada', '--yes']
+  expect((await runCommand(whom, { url })).stdout).toMatch(/ers_1 +end_user 9f86d081 +completed/)
+  expect(await runCommand([...whom, '--all'], { url })).toMatchObject({ code: 2 })
   expect((await runCommand(['erasures', '--tenant', 'acme'], { url })).stdout).toMatch(
     /ers_1 +batch batch_1 +completed/,
   )

@@ -57,10 +57,17 @@ it('a prompt is in no log, metric, table or Redis key, and after an erasure noth
 
   const [row] = await harness.sql('SELECT tenant_id FROM requests LIMIT 1')
   const tenant = String(row?.['tenant_id'])
+  const named = await count('SELECT 1 FROM requests WHERE end_user IS NOT NULL')
+  expect([named, (await placesOf(`${prompt} twice`)).length]).toEqual([2, 1])
+  await admin('POST', `/admin/tenants/${tenant}/erasures`, { end_user: person })
+  await erasures(1)
+  expect([await count('SELECT 1 FROM requests WHERE end_user IS NOT NULL'), await placesOf(`${prompt} twice`)]).toEqual(
+    [...[0, []]],
+  )
+  const verified = await admin('GET', `/admin/audit/verify?tenant=${tenant}`)
+  expect([verified, (await placesOf(prompt)).length]).toMatchObject([{ findings: [], erased: named }, 1])
   await admin('DELETE', `/admin/tenants/${tenant}/content?all=true`)
-  await eventually(async () => (await count(`SELECT 1 FROM erasures WHERE status = 'completed'`)) === 1, {
-    what: 'the erasure',
-  })
+  await erasures(2)
   expect([...(await placesOf(prompt)), ...(await placesOf(person))]).toEqual([])
   await eventually(async () => (await redis.keys(`forebay:answer:${tenant}:*`)).length === 0, { what: 'the cache' })
   expect(await admin('GET', `/admin/audit/verify?tenant=${tenant}`)).toMatchObject({ findings: [], erased: requests })
@@ -101,11 +108,15 @@ it('live content is kept where the tenant wishes it, byte for byte, with pointer
     expect.stringMatching(/^blob tenants\/.*\/live\/requests\//),
   ])
   await admin('DELETE', `/admin/tenants/${tenant}/content?key=${row?.['api_key_id']}`)
-  await eventually(async () => (await count(`SELECT 1 FROM erasures WHERE status = 'completed'`)) === 2, {
-    what: 'the erasure',
-  })
+  await erasures(3)
   expect(await placesOf(prompt)).toEqual([])
 })
+
+/** Waits until so many erasures are done. */
+const erasures = (done: number) =>
+  eventually(async () => (await count(`SELECT 1 FROM erasures WHERE status = 'completed'`)) === done, {
+    what: 'the erasure',
+  })
 
 /** Answers how many requests end in an audit row. */
 async function sendEverything(): Promise<number> {

@@ -24,6 +24,7 @@ interface EraseOptions {
   file?: string
   batch?: string
   key?: string
+  endUser?: string
   all?: boolean
   yes?: boolean
   wait: boolean
@@ -38,27 +39,39 @@ export function addEraseCommands(program: Command, cli: Cli): void {
       .command('erase')
       .description('erase content for good: files, parts, cached answers, and what is a person’s in the audit log'),
     'forebay erase --tenant acme --batch batch_0194… --yes',
+    'forebay erase --tenant acme --end-user ada@example.com --yes',
     'forebay erase --tenant acme --all --yes --json',
     'forebay erasures --tenant acme',
   )
     .requiredOption('--tenant <id>', 'of this tenant')
     .addOption(
-      new Option('--file <id>', 'this file, and the batches that read or wrote it').conflicts(['batch', 'key', 'all']),
+      new Option('--file <id>', 'this file, and the batches that read or wrote it').conflicts([
+        ...['batch', 'key', 'endUser', 'all'],
+      ]),
     )
-    .addOption(new Option('--batch <id>', 'this batch, with its files').conflicts(['key', 'all']))
-    .addOption(new Option('--key <id>', 'what was sent with this API key').conflicts('all'))
+    .addOption(new Option('--batch <id>', 'this batch, with its files').conflicts(['key', 'endUser', 'all']))
+    .addOption(new Option('--key <id>', 'what was sent with this API key').conflicts(['endUser', 'all']))
+    .addOption(
+      new Option(
+        '--end-user <id>',
+        'what was sent for this end user, as requests name them in safety_identifier or user',
+      ).conflicts('all'),
+    )
     .option('--all', 'everything of the tenant')
     .option('--yes', 'it cannot be undone, and that is understood')
     .option('--no-wait', 'do not wait until it is done')
   onRun<[], EraseOptions>(cli, erase, async ({ api, clock, interrupted, out }, _args, options) => {
-    const { all, batch, file, key, tenant } = options
-    if (!all && (file ?? batch ?? key) === undefined) {
-      throw usageFailure('Say what to erase: --file, --batch, --key or --all.')
+    const { all, batch, endUser, file, key, tenant } = options
+    if (!all && (file ?? batch ?? key ?? endUser) === undefined) {
+      throw usageFailure('Say what to erase: --file, --batch, --key, --end-user or --all.')
     }
     if (!options.yes) throw usageFailure('What is erased cannot be brought back. Say --yes to erase it.')
     const query = { file, batch, key, all: all ? 'true' : undefined }
-    const path = `/admin/tenants/${encodeURIComponent(tenant)}/content`
-    let erasure = await api().call<Erasure>('DELETE', path, { query })
+    const path = `/admin/tenants/${encodeURIComponent(tenant)}`
+    let erasure =
+      endUser === undefined
+        ? await api().call<Erasure>('DELETE', `${path}/content`, { query })
+        : await api().call<Erasure>('POST', `${path}/erasures`, { body: { end_user: endUser } })
     let told: string | null = null
     while (options.wait && erasure.status !== 'completed') {
       if (erasure.waiting_for !== told && erasure.waiting_for !== null) out.note(`Waiting for ${erasure.waiting_for}.`)

@@ -15,6 +15,8 @@ const time = 'timestamptz'
 // Who knows a short prompt can find it again by its hash; of a batch's lines it goes with their files.
 const keptBodyHash = `CASE WHEN rows.batch_id IS NULL AND rows.tenant_id IN (SELECT tenant_id FROM tenant_retention WHERE zero)
   THEN NULL ELSE decode(rows.body_hash, 'hex') END`
+const keptEndUser = `CASE WHEN rows.batch_id IS NULL AND rows.tenant_id IN (SELECT tenant_id FROM tenant_retention WHERE zero)
+  THEN NULL ELSE decode(rows.end_user, 'hex') END`
 const iso = (ms: number) => new Date(ms).toISOString()
 
 /**
@@ -52,6 +54,7 @@ export async function insertRequests(tx: Queryable, arrivals: readonly Arrival[]
     first_token_ms: ['int', (a) => a.firstTokenMs],
     duration_ms: ['int', (a) => a.durationMs],
     body_hash: ['text', (a) => a.bodyHash],
+    end_user: ['text', (a) => a.endUser ?? null],
     input_key: ['text', (a) => a.requestBytes?.key ?? null],
     input_offset: ['bigint', (a) => a.requestBytes?.offset ?? null],
     input_bytes: ['int', (a) => a.requestBytes?.length ?? null],
@@ -63,7 +66,7 @@ export async function insertRequests(tx: Queryable, arrivals: readonly Arrival[]
   })
   const selected = rows.names
     .split(', ')
-    .map((name) => (name === 'body_hash' ? keptBodyHash : name))
+    .map((name) => (name === 'body_hash' ? keptBodyHash : name === 'end_user' ? keptEndUser : name))
     .join(', ')
   const inserted = await tx.query<{ id: string }>(
     `INSERT INTO requests (${rows.names}, project_id, commit_order)

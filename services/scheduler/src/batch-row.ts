@@ -18,6 +18,8 @@ export interface BatchRow extends Row {
   lane: Lane
   /** What every answer must fit. */
   check: AnswerCheck | null
+  /** The key, in hex, of the hashes that stand for the tenant's end users. */
+  endUserKey: string
   inputFileId: string
   inputKey: string
   /** False when the input file was deleted. */
@@ -41,6 +43,7 @@ export const epochMs = (expression: string) => `(extract(epoch FROM ${expression
 export const batchColumns = `
   b.id, b.tenant_id AS "tenantId", b.api_key_id AS "apiKeyId", b.endpoint, b.status, b.model, b.models, b.residency,
   b.waiting_for AS "waitingFor", b.lane, b.answer_check AS "check",
+  (SELECT encode(end_user_key, 'hex') FROM tenants t WHERE t.id = b.tenant_id) AS "endUserKey",
   b.input_file_id AS "inputFileId", f.blob_key AS "inputKey", f.deleted_at IS NULL AS "inputThere",
   b.total, b.completed, b.failed, b.est_tokens AS "estTokens", b.virtual_tokens AS "virtualTokens",
   b.final_status AS "finalStatus", b.closed_at IS NOT NULL AS closed,

@@ -17,8 +17,13 @@ export interface Entry {
 // version beside it.
 const micros = (column: string) => `(extract(epoch FROM ${column}) * 1000000)::bigint`
 
-/** What an audit row keeps of what can be erased: a hash of it with a salt that goes when it goes. SQL over `requests`. */
-export const commitmentSql = `sha256(convert_to(json_build_array(salt, custom_id, encode(body_hash, 'hex'))::text, 'UTF8'))`
+/**
+ * What an audit row keeps of what can be erased: a hash of it with a salt that goes when it goes. SQL over `requests`. Of
+ * a row that names no end user it is what it was before rows could name one.
+ */
+export const commitmentSql = `sha256(convert_to((CASE WHEN end_user IS NULL
+  THEN json_build_array(salt, custom_id, encode(body_hash, 'hex'))
+  ELSE json_build_array(salt, custom_id, encode(body_hash, 'hex'), encode(end_user, 'hex')) END)::text, 'UTF8'))`
 
 const rowText = `json_build_array('row', born, id, tenant_id, project_id, api_key_id, batch_id, line, chunk, endpoint, model,
   model_version, pool, lane, worker_id, attempt, source, outcome, status_code, error_code, prompt_tokens, cached_tokens,

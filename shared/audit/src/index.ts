@@ -1,6 +1,6 @@
 export { signCheckpoints } from './checkpoints.ts'
 export { commitmentSql } from './entries.ts'
-export { type ErasedRows, eraseRows } from './erase-rows.ts'
+export { type ErasedRows, eraseRows, ofEndUserSql } from './erase-rows.ts'
 export { addAuditMonths, prepareAudit } from './prepare.ts'
 export { dropEmptyMonths, type Retired, recordAuditEvent, retireBlocks } from './retire.ts'
 export { sealRound } from './seal.ts'

@@ -30,6 +30,8 @@ export const chunkJobSchema = z.object({
   entries: z.string(),
   /** What every answer must fit. */
   check: answerCheckSchema.optional(),
+  /** The key, in hex, of the hashes that stand for the tenant's end users. */
+  endUserKey: z.string().optional(),
   /** Past this time (epoch ms) the requests are not run. */
   deadlineMs: z.number(),
 })
@@ -65,6 +67,8 @@ export const requestJobSchema = z.object({
   holds: z.array(budgetHoldSchema).optional(),
   /** Its body and its answer are to be kept in the pool's blob store. */
   keepContent: z.boolean().optional(),
+  /** The hash that stands for whom it is sent for; its result carries the same. */
+  endUser: z.string().optional(),
   acceptedAtMs: z.number(),
   deadlineMs: z.number(),
 })
@@ -146,6 +150,8 @@ export const requestResultSchema = z.object({
   modelVersion: z.string().nullable().default(null),
   /** SHA-256 of the body as it came, in hex. */
   bodyHash: z.string().nullable().default(null),
+  /** The hash, in hex, that stands for whom it was sent for; none when it named nobody. */
+  endUser: z.string().optional(),
   /** Why a live request went to its pool and model; none when there was nothing to choose. */
   route: z.string().optional(),
   /** What budgets hold for it. */

@@ -1,3 +1,4 @@
+export { endUserHash, endUserIn, endUserOf } from './end-user.ts'
 export { findMembers } from './json-members.ts'
 export {
   clearSameAsPrevious,

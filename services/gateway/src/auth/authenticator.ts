@@ -12,6 +12,8 @@ export interface Caller {
   tokensPerMinute: number | null
   /** The tag that the pools must carry where its requests run, when a request names none. */
   residency: string | null
+  /** The key, in hex, of the hashes that stand for the tenant's end users. */
+  endUserKey: string
 }
 
 const keptMs = 5_000
@@ -86,8 +88,10 @@ export class Authenticator implements Running {
       requests_per_minute: number | null
       tokens_per_minute: number | null
       residency: string | null
+      end_user_key: string
     }>(
-      `SELECT k.id, k.tenant_id, k.project_id, k.role, t.requests_per_minute, t.tokens_per_minute, t.residency
+      `SELECT k.id, k.tenant_id, k.project_id, k.role, t.requests_per_minute, t.tokens_per_minute, t.residency,
+         encode(t.end_user_key, 'hex') AS end_user_key
        FROM api_keys k JOIN tenants t ON t.id = k.tenant_id
        WHERE k.hash = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())`,
       [hash],
@@ -102,6 +106,7 @@ export class Authenticator implements Running {
         requestsPerMinute: row.requests_per_minute,
         tokensPerMinute: row.tokens_per_minute,
         residency: row.residency,
+        endUserKey: row.end_user_key,
       }
     )
   }

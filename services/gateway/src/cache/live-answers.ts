@@ -26,6 +26,8 @@ export interface Asked {
   body: LiveBody
   pool: string
   headers: Readonly<Record<string, string | string[] | undefined>>
+  /** What stands for whom it is sent for. */
+  endUser?: string | undefined
 }
 
 /**

@@ -72,6 +72,7 @@ export function sendHit(options: {
     gpuMs: 0,
     modelVersion: answer.modelVersion || null,
     bodyHash: createHash('sha256').update(body.given).digest('hex'),
+    ...(asked.endUser === undefined ? {} : { endUser: asked.endUser }),
     requestBytes: null,
     ...(draw ? { holds: [...draw.holds] } : {}),
     bytes: null,

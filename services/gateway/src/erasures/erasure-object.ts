@@ -7,11 +7,11 @@ export const erasureSchema = z
     object: z.literal('erasure'),
     id: z.string(),
     tenant: z.string(),
-    selector: z.enum(['file', 'batch', 'key', 'tenant']),
-    target: z.string().describe('the id of what is erased'),
+    selector: z.enum(['file', 'batch', 'key', 'tenant', 'end_user']),
+    target: z.string().describe('the id of what is erased; of an end user a hash, which is forgotten two hours later'),
     status: z.enum(['pending', 'running', 'completed']),
     waiting_for: z.string().nullable().describe('what it waits for, in words'),
-    files: z.number().int().describe('erased so far'),
+    files: z.number().int().describe('erased so far; of an end user: those of which lines were erased'),
     batches: z.number().int().describe('erased so far'),
     requests: z.number().int().describe('audit rows from which a person’s data was erased so far'),
     kept_files: z.array(z.string()).describe('inputs that stay because other batches read them, too'),
@@ -25,7 +25,7 @@ export const erasureSchema = z
 export interface ErasureRow extends Row {
   id: string
   tenant_id: string
-  selector: 'file' | 'batch' | 'key' | 'tenant'
+  selector: 'file' | 'batch' | 'key' | 'tenant' | 'end_user'
   target: string
   status: 'pending' | 'running' | 'completed'
   waiting_for: string | null

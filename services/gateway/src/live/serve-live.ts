@@ -1,9 +1,11 @@
 import type { Draw } from '@forebay/budgets'
 import type { InferenceEndpoint, Usage } from '@forebay/contracts'
 import { describeError, ForebayError } from '@forebay/kernel'
+import { endUserHash, endUserOf } from '@forebay/plan'
 import type { Resolved } from '@forebay/router'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
+import type { Caller } from '../auth/authenticator.ts'
 import { callerOf } from '../auth/require-caller.ts'
 import type { AnswerRecorder } from '../cache/answer-recorder.ts'
 import { bothRecorders } from '../cache/both-recorders.ts'
@@ -65,7 +67,8 @@ async function serveLive(
   if (alias !== undefined) reply.header('x-forebay-model', body.model)
   deps.logger.debug({ requestId: request.id, alias, ...choice }, 'live request routed')
   const { tenantId } = caller
-  const asked = { requestId: request.id, tenantId, endpoint, body, pool, headers: request.headers }
+  const endUser = hashOfEndUser(caller, body)
+  const asked = { requestId: request.id, tenantId, endpoint, body, pool, headers: request.headers, endUser }
   const draw = await deps.budgets.admit(caller, endpoint, body)
   if (draw?.softReached) reply.header('x-forebay-budget', 'soft-limit-reached')
   const turn = await deps.answers
@@ -104,6 +107,7 @@ async function serveLive(
       byComplexity: complexityReason(chosen, body.model),
       wish,
       startedMs,
+      endUser,
       recorder: bothRecorders(recorder, check?.recorder),
       draw,
     })
@@ -127,6 +131,7 @@ async function compute(options: {
   byComplexity: string
   wish: PoolWish
   startedMs: number
+  endUser: string | undefined
   recorder: Pick<AnswerRecorder, 'add'> | undefined
   draw: Draw | undefined
 }): Promise<string> {
@@ -156,6 +161,7 @@ async function compute(options: {
         estTokens: body.estTokens,
         ...(route === undefined ? {} : { route }),
         ...(draw ? { holds: [...draw.holds] } : {}),
+        ...(options.endUser === undefined ? {} : { endUser: options.endUser }),
         ...(deps.cacheRules.of(caller.tenantId).keepLive ? { keepContent: true } : {}),
       },
       (tried) => deps.models.livePoolFor({ ...wish, tried })?.pool,
@@ -204,6 +210,12 @@ async function compute(options: {
     deps.calls.close(call)
     metrics.liveSeconds.observe({ endpoint, outcome }, (clock.now() - startedMs) / 1000)
   }
+}
+
+/** What stands for whom the request is sent for; undefined when it names nobody. */
+function hashOfEndUser({ endUserKey }: Caller, { fields }: LiveBody): string | undefined {
+  const endUser = endUserOf(fields)
+  return endUser === undefined ? undefined : endUserHash(endUserKey, endUser)
 }
 
 function costNow(

@@ -18,6 +18,7 @@ import { deleteKey } from './delete-key/handler.ts'
 import { deleteWebhook } from './delete-webhook/handler.ts'
 import { drainPool, undrainPool } from './drain-pool/handler.ts'
 import { eraseContent } from './erase-content/handler.ts'
+import { eraseEndUser } from './erase-end-user/handler.ts'
 import { exportUsage } from './export-usage/handler.ts'
 import { flushCache } from './flush-cache/handler.ts'
 import { getBatch } from './get-batch/handler.ts'
@@ -120,6 +121,7 @@ export const adminRoutes: readonly Route[] = [
   getRetention,
   setRetention,
   eraseContent,
+  eraseEndUser,
   getErasure,
   listErasures,
   listAudit,

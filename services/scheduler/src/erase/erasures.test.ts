@@ -94,7 +94,7 @@ test('of a batch everything goes, but an input that another batch reads, and not
   expect([await blobsOf(batch.input_file_id), (await personal(other.id)).length]).toEqual([undefined, 0])
 })
 
-test('a batch that runs is cancelled and waited for, and what a worker brings late goes an hour later', async () => {
+test('a batch that runs is cancelled and waited for, and what a worker brings late goes two hours later', async () => {
   const id = await kit.submit([line('a')])
   const [held] = await kit.take()
   const erasure = await request('batch', id)
@@ -105,7 +105,7 @@ test('a batch that runs is cancelled and waited for, and what a worker brings la
   await kit.blobs.put(late, Buffer.from('x'))
   const options = { ...kit, clock: systemClock, logger: silentLogger }
   expect(await sweepErased(options)).toBe(false)
-  await kit.db.query(`UPDATE erasures SET completed_at = now() - interval '61 minutes' WHERE id = $1`, [erasure])
+  await kit.db.query(`UPDATE erasures SET completed_at = now() - interval '121 minutes' WHERE id = $1`, [erasure])
   expect(await sweepErased(options)).toBe(true)
   expect(await kit.blobs.size(late)).toBeUndefined()
   expect(await sweepErased(options)).toBe(false)

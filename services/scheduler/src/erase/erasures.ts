@@ -4,14 +4,19 @@ import { blobKeys } from '@forebay/contracts'
 import { type Clock, describeError, type Logger, newId } from '@forebay/kernel'
 import type { Pools } from '@forebay/pools'
 import type { Database, Row } from '@forebay/store'
+import { eraseEndUser, eraseLiveOfEndUser } from './end-user.ts'
 import { eraseBatchRow } from './erase-batch.ts'
 import { eraseLiveContent } from './live-content.ts'
 import { type Erasure, filesKept, filesToErase, selectedBatches, stopBatches } from './selection.ts'
+import { deleteBodies, dropExpiredRequests } from './waiting-jobs.ts'
 
 /* pending ─▶ running ─▶ completed. Each step finds out from the tables what is left to do: after a crash, or beside a
    replica that took it over, it goes on where it was. What it has to wait for stands in `waiting_for`. */
 
 const perPage = 50
+/** Between two looks at what takes its time and costs some to look at. */
+const slowSeconds = 15
+const liveMsMax = 3_600_000
 const claimed = `now() + interval '2 minutes'`
 
 /** What erasing needs. */
@@ -30,7 +35,8 @@ export async function runErasures(options: EraseOptions, signal: AbortSignal): P
     `UPDATE erasures SET status = 'running', claimed_until = ${claimed} WHERE id = (
        SELECT id FROM erasures WHERE status <> 'completed' AND (claimed_until IS NULL OR claimed_until <= now())
        ORDER BY claimed_until NULLS FIRST, created_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-     RETURNING id, tenant_id AS "tenantId", selector, target, requested_by AS "requestedBy"`,
+     RETURNING id, tenant_id AS "tenantId", selector, target, requested_by AS "requestedBy",
+       (extract(epoch FROM created_at) * 1000)::float8 AS "createdAtMs"`,
   )
   if (!erasure) return false
   const wait = (waitingFor: string | null, seconds: number) =>
@@ -39,8 +45,8 @@ export async function runErasures(options: EraseOptions, signal: AbortSignal): P
       [erasure.id, waitingFor, seconds],
     )
   try {
-    const waitingFor = await erase(options, erasure, signal)
-    if (waitingFor !== undefined) await wait(waitingFor, 1)
+    const waiting = await erase(options, erasure, signal)
+    if (waiting) await wait(waiting.for, waiting.seconds)
   } catch (err) {
     if (!signal.aborted)
       logger.warn({ erasureId: erasure.id, reason: describeError(err) }, 'erasure not done; tried again')
@@ -49,11 +55,15 @@ export async function runErasures(options: EraseOptions, signal: AbortSignal): P
   return true
 }
 
-/** Erases as much as can be; answers what it waits for, undefined when all is done. */
-async function erase(options: EraseOptions, erasure: Erasure, signal: AbortSignal): Promise<string | undefined> {
+/** Erases as much as can be; answers what it waits for and when to look again, undefined when all is done. */
+async function erase(
+  options: EraseOptions,
+  erasure: Erasure,
+  signal: AbortSignal,
+): Promise<{ for: string; seconds: number } | undefined> {
   const { db } = options
   const running = await stopBatches(db, erasure.id)
-  if (running > 0) return `${running} ${running === 1 ? 'batch' : 'batches'} to come to an end`
+  if (running > 0) return { for: `${running} ${running === 1 ? 'batch' : 'batches'} to come to an end`, seconds: 1 }
   const keep = async () => {
     signal.throwIfAborted()
     await db.query(`UPDATE erasures SET waiting_for = NULL, claimed_until = ${claimed} WHERE id = $1`, [erasure.id])
@@ -71,14 +81,38 @@ async function erase(options: EraseOptions, erasure: Erasure, signal: AbortSigna
     for (const batch of batches) await eraseBatch(options, erasure, batch)
   }
   const { selector, target, tenantId } = erasure
+  if (selector === 'end_user') {
+    const waitingFor = await eraseEndUser(options, erasure, keep)
+    if (waitingFor !== undefined) return { for: waitingFor, seconds: slowSeconds }
+  }
   if (selector === 'key' || selector === 'tenant') {
     await eraseLiveContent(options, { tenantId, apiKeyId: selector === 'key' ? target : undefined })
     const rows = await eraseRows(db, { tenantId, apiKeyId: selector === 'key' ? target : undefined })
     await db.query('UPDATE erasures SET requests = requests + $2 WHERE id = $1', [erasure.id, rows])
   }
   if (selector === 'tenant') await emptyTenant(options, tenantId)
+  const waiting = holdsLive(erasure) ? await eraseFromQueues(options, erasure) : 0
+  if (waiting > 0) {
+    return { for: `${waiting} live ${waiting === 1 ? 'request' : 'requests'} to run`, seconds: slowSeconds }
+  }
   await finish(options, erasure)
   return undefined
+}
+
+/** Whether live requests are among what it erases. */
+function holdsLive({ selector }: Erasure): boolean {
+  return selector === 'key' || selector === 'tenant' || selector === 'end_user'
+}
+
+/** Drops what lies on queues and beside them without being of use to anybody; answers how many of its requests still wait to run. */
+async function eraseFromQueues(options: EraseOptions, erasure: Erasure): Promise<number> {
+  const { createdAtMs, selector, target, tenantId } = erasure
+  // No live request may take longer.
+  await deleteBodies(options, { tenantId, beforeMs: options.clock.now() - liveMsMax })
+  return dropExpiredRequests(options, (job) => {
+    if (job.tenantId !== tenantId || job.acceptedAtMs > createdAtMs) return false
+    return selector === 'tenant' || target === (selector === 'key' ? job.apiKeyId : job.endUser)
+  })
 }
 
 async function eraseFile({ blobs, db }: EraseOptions, erasure: Erasure, file: { id: string; blobKey: string }) {
@@ -145,7 +179,9 @@ async function finish({ clock, db, logger }: EraseOptions, erasure: Erasure): Pr
     )
     if (!row) return undefined
     await tx.query('SELECT flush_cache($1, NULL)', [tenantId])
-    const data = { erasure: id, selector, target, ...row, requested_by: requestedBy }
+    // Who has the tenant's key could test a guess of whom a hash stands for; the log keeps it for ever.
+    const named = selector === 'end_user' ? {} : { target }
+    const data = { erasure: id, selector, ...named, ...row, requested_by: requestedBy }
     const event = { id: newId('aev_', clock.now()), tenantId, action: 'erasure', actor: requestedBy } as const
     await recordAuditEvent(tx, { ...event, data })
     return row
@@ -154,13 +190,15 @@ async function finish({ clock, db, logger }: EraseOptions, erasure: Erasure): Pr
 }
 
 /**
- * An hour after an erasure, deletes again what a worker that was cut off brought late to its batches, and the marks that
- * kept workers away from them. A few erasures at a time; true when there was one.
+ * Two hours after an erasure, deletes again what a worker that was cut off brought late to its batches, the marks that
+ * kept workers away from them, and what was left of live requests on queues and beside them; an end user's hash is
+ * forgotten then. A few erasures at a time; true when there was one.
  */
 export async function sweepErased(options: EraseOptions): Promise<boolean> {
   const { db } = options
-  const [erasure] = await db.query<Row & { id: string }>(
-    `SELECT id FROM erasures WHERE completed_at <= now() - interval '1 hour' AND swept_again_at IS NULL
+  const [erasure] = await db.query<Erasure>(
+    `SELECT id, tenant_id AS "tenantId", selector, target, requested_by AS "requestedBy",
+       (extract(epoch FROM created_at) * 1000)::float8 AS "createdAtMs" FROM erasures WHERE completed_at <= now() - interval '2 hours' AND swept_again_at IS NULL
      ORDER BY completed_at LIMIT 1`,
   )
   if (!erasure) return false
@@ -171,6 +209,12 @@ export async function sweepErased(options: EraseOptions): Promise<boolean> {
     if (!last) break
     after = last.id
   }
-  await db.query('UPDATE erasures SET swept_again_at = now() WHERE id = $1', [erasure.id])
+  if (erasure.selector === 'end_user') await eraseLiveOfEndUser(options, erasure)
+  if (holdsLive(erasure)) await eraseFromQueues(options, erasure)
+  await db.query(
+    `UPDATE erasures SET swept_again_at = now(), target = CASE selector WHEN 'end_user' THEN 'erased' ELSE target END
+     WHERE id = $1`,
+    [erasure.id],
+  )
   return true
 }

@@ -1,3 +1,4 @@
+import { ofEndUserSql } from '@forebay/audit'
 import type { BlobStore } from '@forebay/blobs'
 import type { Config } from '@forebay/config'
 import type { Pools } from '@forebay/pools'
@@ -40,21 +41,22 @@ export async function sweepLiveContent(
   return more
 }
 
-/** Deletes all live content of a tenant; of one of its keys when that is named. */
+/** Deletes all live content of a tenant; of one of its keys, or one of its end users, when that is named. */
 export async function eraseLiveContent(
   options: LiveContentOptions,
-  of: { tenantId: string; apiKeyId: string | undefined },
+  of: { tenantId: string; apiKeyId?: string | undefined; endUser?: { hash: string; beforeMs: number } },
 ): Promise<void> {
-  const { apiKeyId, tenantId } = of
+  const { apiKeyId, endUser, tenantId } = of
   const prefix = `tenants/${tenantId}/live/`
-  if (apiKeyId === undefined) return deleteEverywhere(options, prefix)
+  if (apiKeyId === undefined && !endUser) return deleteEverywhere(options, prefix)
   const { blobs, db, pools } = options
+  const whose = endUser ? ofEndUserSql : 'tenant_id = $1 AND api_key_id = $2 AND $3::bigint = 0'
   for (let [order, id] = [-1, '']; ; ) {
     const rows = await db.query<Row & { order: number; id: string; pool: string; keys: string[] }>(
       `SELECT commit_order AS order, id, pool, array_remove(ARRAY[input_key, part_key], NULL) AS keys FROM requests
-       WHERE tenant_id = $1 AND api_key_id = $2 AND batch_id IS NULL AND coalesce(input_key, part_key) IS NOT NULL
-         AND (commit_order, id) > ($3, $4::text) ORDER BY commit_order, id LIMIT 500`,
-      [tenantId, apiKeyId, order, id],
+       WHERE ${whose} AND batch_id IS NULL AND coalesce(input_key, part_key) IS NOT NULL
+         AND (commit_order, id) > ($4, $5::text) ORDER BY commit_order, id LIMIT 500`,
+      [tenantId, endUser?.hash ?? apiKeyId, Math.floor(endUser?.beforeMs ?? 0), order, id],
     )
     for (const { keys, pool } of rows) {
       const store = pools.knows(pool) && !pools.sharesFileStore(pool) ? pools.blobs(pool) : blobs

@@ -4,9 +4,11 @@ import type { Queryable, Row } from '@forebay/store'
 export interface Erasure extends Row {
   id: string
   tenantId: string
-  selector: 'file' | 'batch' | 'key' | 'tenant'
+  selector: 'file' | 'batch' | 'key' | 'tenant' | 'end_user'
   target: string
   requestedBy: string
+  /** What came later is not erased. */
+  createdAtMs: number
 }
 
 /**
@@ -19,7 +21,7 @@ const selected = `WITH e AS (SELECT * FROM erasures WHERE id = $1),
       WHEN 'file' THEN e.target IN (b.input_file_id, b.output_file_id, b.error_file_id)
       WHEN 'batch' THEN b.id = e.target
       WHEN 'key' THEN b.api_key_id = e.target
-      ELSE true END),
+      ELSE e.selector = 'tenant' END),
   sel AS (SELECT id FROM named UNION SELECT judge_batch_id FROM judge_runs
     WHERE judge_batch_id IS NOT NULL AND batch_id IN (SELECT id FROM named))`
 

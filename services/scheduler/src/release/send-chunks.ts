@@ -63,7 +63,7 @@ export function makeSendToPool(options: {
     const alias = batch.model !== null && batch.model !== model ? { alias: batch.model } : {}
     const work = { model, ...alias, pool, inputKey: lines.key, entries: lines.entries.toString('base64') }
     const check = batch.check === null ? {} : { check: batch.check }
-    return { ...head, ...work, ...check, deadlineMs: expiresAtMs }
+    return { ...head, ...work, ...check, endUserKey: batch.endUserKey, deadlineMs: expiresAtMs }
   }
 
   const place = async ({ batch, chunk }: Shipment, entries: Buffer): Promise<{ key: string; entries: Buffer }> => {

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import type { Suspicion } from '@forebay/batcher'
 import { batchRequestId, type ChunkJob } from '@forebay/contracts'
-import { findMembers, type PlanEntry, withModel } from '@forebay/plan'
+import { endUserHash, endUserIn, findMembers, type PlanEntry, withModel } from '@forebay/plan'
 import { measureAnswer } from '@forebay/quality'
 import { countEnd } from '../count-end.ts'
 import { type Answer, errorAnswer, lastAnswer } from '../engine/outcome.ts'
@@ -98,6 +98,7 @@ export function makeLineTask(options: {
         gpuMs: tools.meter.settle(options.taskId, answered ? answer.usage : null, nowMs) / 1000,
         modelVersion: tools.modelVersion(job.model),
         bodyHash: hash('sha256', body, 'hex'),
+        endUser: hashOfEndUser(job, body),
         requestBytes: { key: job.inputKey, offset: entry.offset, length: entry.length },
       },
     }
@@ -148,6 +149,11 @@ export function makeLineTask(options: {
     task,
     refuse: () => end(errorAnswer(400, 'invalid_json', `Line ${entry.line} of the input file is not a request.`)),
   }
+}
+
+function hashOfEndUser({ endUserKey }: ChunkJob, body: Buffer): string | undefined {
+  const endUser = endUserKey === undefined ? undefined : endUserIn(body)
+  return endUserKey === undefined || endUser === undefined ? undefined : endUserHash(endUserKey, endUser)
 }
 
 function textOf(json: Buffer): string {

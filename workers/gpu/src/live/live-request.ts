@@ -249,6 +249,7 @@ export class LiveRequest implements Task {
       requestBytes: null,
       ...(job.route === undefined ? {} : { route: job.route }),
       ...(job.holds ? { holds: job.holds } : {}),
+      ...(job.endUser === undefined ? {} : { endUser: job.endUser }),
     })
   }
 }

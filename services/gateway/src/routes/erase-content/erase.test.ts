@@ -49,3 +49,21 @@ it('refuses what is not named, not there or of another tenant, and who may not',
   ])
   expect(answers.map(({ status }) => status)).toEqual([403, 400, 400, 404, 400, 404, 404])
 })
+
+it('asks for an end user’s erasure by a hash, and says of whom nowhere', async () => {
+  const whom = { end_user: 'ada@example.com' }
+  const ask = (tenant: string, body: object, key = admin) =>
+    harness.call('POST', `/admin/tenants/${tenant}/erasures`, key, body)
+  const [first, again, other, nobody, refused] = await Promise.all([
+    ask('acme', whom),
+    ask('acme', whom),
+    ask('theirs', whom),
+    ask('acme', { end_user: '' }),
+    ask('acme', whom, await harness.newKey('acme')),
+  ])
+  expect([first, again, other, nobody, refused].map(({ status }) => status)).toEqual([202, 202, 202, 400, 403])
+  expect(first.json).toMatchObject({ selector: 'end_user', target: expect.stringMatching(/^[0-9a-f]{32}$/) })
+  expect(again.json['id']).toBe(first.json['id'])
+  expect(other.json['target']).not.toBe(first.json['target'])
+  expect(JSON.stringify(await harness.db.query('SELECT * FROM erasures'))).not.toContain('ada')
+})

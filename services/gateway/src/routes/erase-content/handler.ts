@@ -1,9 +1,10 @@
-import { ForebayError, newId } from '@forebay/kernel'
+import { ForebayError } from '@forebay/kernel'
 import type { Queryable } from '@forebay/store'
 import { z } from 'zod'
 import { checkTenant } from '../../admin/check-tenant.ts'
 import { callerOf } from '../../auth/require-caller.ts'
-import { type ErasureRow, erasureObject, erasureSchema } from '../../erasures/erasure-object.ts'
+import { askErasure } from '../../erasures/ask-erasure.ts'
+import { erasureObject, erasureSchema } from '../../erasures/erasure-object.ts'
 import type { Route } from '../../gateway-deps.ts'
 
 const tables = { file: 'files', batch: 'batches', key: 'api_keys' } as const
@@ -41,16 +42,7 @@ export const eraseContent: Route = (app, { cacheRules, clock, db, logger }) => {
             [tenantId, selector === 'tenant', target],
           )
         }
-        await tx.query('SELECT flush_cache($1, NULL)', [tenantId])
-        // A batch that was just made of one of the files was made before this.
-        const [made] = await tx.query<ErasureRow>(
-          `INSERT INTO erasures (id, tenant_id, selector, target, requested_by, created_at)
-           VALUES ($1, $2, $3, $4, $5, clock_timestamp())
-           ON CONFLICT (tenant_id, selector, target) WHERE status <> 'completed' DO UPDATE SET target = $4 RETURNING *`,
-          [newId('ers_', clock.now()), tenantId, selector, target, keyId],
-        )
-        if (!made) throw new Error('the erasure was not inserted')
-        return made
+        return askErasure(tx, { clock, tenantId, selector, target, keyId })
       })
       await cacheRules.readAnew()
       logger.info({ erasureId: row.id, tenantId, selector, target, keyId }, 'erasure asked for')
