@@ -62,6 +62,12 @@ export function makeGatewayMetrics(registry: Registry) {
       labelNames: ['limit'],
       registers,
     }),
+    limitDecisions: new Counter({
+      name: 'forebay_limit_decisions_total',
+      help: 'Live requests counted against their limits, by what told: an allowance (counted in advance) or the store',
+      labelNames: ['by'],
+      registers,
+    }),
     limiterErrors: new Counter({
       name: 'forebay_limiter_errors_total',
       help: 'Requests let through because the limiter could not be reached',

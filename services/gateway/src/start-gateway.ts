@@ -48,6 +48,7 @@ export async function startGateway(options: {
   const models = new ModelDirectory({ db, bus, clock, logger, pools, ownCalls: (pool) => calls.inFlight(pool) })
   const windows = openCountingWindows({
     redisUrl: config.redisUrl,
+    clock,
     logger,
     onError: () => metrics.limiterErrors.inc(),
   })
@@ -133,6 +134,7 @@ export async function startGateway(options: {
     await probe.stop()
     await models.stop()
     await authenticator.stop()
+    await limits.stop()
     await windows.stop()
   }
 
