@@ -1,20 +1,20 @@
 import type { OutboundMessage } from '@forebay/queue-port'
 
 /**
- * A message as the fields of a stream's entry, in this order: the scripts find the attempts used so far by its place.
- * `i` id, `a` attributes as JSON, `t` when it was sent (milliseconds since the epoch), `n` attempts used, `b` body.
+ * A message as the one field of a stream's entry: its value is the body, its name is all else, so that Redis and its
+ * clients handle two strings for each message and no more. The name is `<attempts used> <sent at> <attributes>`, then a
+ * line end and the message's id; the time is in milliseconds since the epoch, attributes are JSON, or nothing. The
+ * scripts change the number it starts with.
  */
-export function fieldsOf(message: OutboundMessage, sentAt: number): (string | Buffer)[] {
+export function fieldOf(message: OutboundMessage, sentAt: number): [name: string, body: Buffer] {
   const { attributes, body, id } = message
-  const texts = attributes && Object.keys(attributes).length > 0 ? JSON.stringify(attributes) : ''
-  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
-  return ['i', id, 'a', texts, 't', `${sentAt}`, 'n', '0', 'b', bytes]
+  const texts = attributes && hasSome(attributes) ? JSON.stringify(attributes) : ''
+  const bytes = body instanceof Buffer ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  return [`0 ${sentAt} ${texts}\n${id}`, bytes]
 }
 
-/** A message as it was read. */
-export interface Entry {
-  /** The stream's own id, new with each delivery but the first. */
-  readonly entryId: string
+/** What an entry's fields say. */
+export interface EntryContent {
   readonly id: string
   readonly body: Uint8Array
   readonly attributes: Readonly<Record<string, string>>
@@ -23,20 +23,43 @@ export interface Entry {
   readonly sentAt: number
 }
 
-/** The entries in the answer (RESP3) to XREADGROUP of one stream; null is what it answers when there are none. */
-export function entriesIn(answer: unknown): Entry[] {
-  const [, entries] = (answer ?? []) as [key: Buffer, entries: [id: Buffer, fields: Buffer[] | null][]]
-  return (entries ?? []).flatMap(([id, fields]) => (fields ? [entryOf(id.toString(), fields)] : []))
+/** Reads an entry's fields, names and values by turns. */
+export function contentOf(fields: readonly Buffer[]): EntryContent {
+  return fields.length >= earlierLength ? earlierContentOf(fields) : contentOfField(fields)
 }
 
-function entryOf(entryId: string, fields: readonly Buffer[]): Entry {
-  const [, id, , attributes, , sentAt, , used, , body] = fields
+const noAttributes: Readonly<Record<string, string>> = Object.freeze({})
+const noBody = Buffer.alloc(0)
+
+function contentOfField([name = noBody, body = noBody]: readonly Buffer[]): EntryContent {
+  const text = name.toString()
+  const lineEnd = text.indexOf('\n')
+  const sentAtFrom = text.indexOf(' ') + 1
+  const attributesFrom = text.indexOf(' ', sentAtFrom) + 1
   return {
-    entryId,
-    id: String(id),
-    attributes: attributes && attributes.length > 0 ? JSON.parse(attributes.toString()) : {},
-    sentAt: Number(sentAt),
-    used: Number(used),
-    body: body ?? Buffer.alloc(0),
+    id: text.slice(lineEnd + 1),
+    body,
+    attributes: attributesFrom === lineEnd ? noAttributes : JSON.parse(text.slice(attributesFrom, lineEnd)),
+    used: Number(text.slice(0, sentAtFrom)),
+    sentAt: Number(text.slice(sentAtFrom, attributesFrom)),
   }
+}
+
+/** Names and values of an entry that an earlier version added: `i` id, `a` attributes, `t` sent at, `n` attempts used, `b` body. */
+const earlierLength = 10
+
+function earlierContentOf(fields: readonly Buffer[]): EntryContent {
+  const [, id, , attributes, , sentAt, , used, , body = noBody] = fields
+  return {
+    id: String(id),
+    body,
+    attributes: attributes && attributes.length > 0 ? JSON.parse(attributes.toString()) : noAttributes,
+    used: Number(used),
+    sentAt: Number(sentAt),
+  }
+}
+
+function hasSome(attributes: object): boolean {
+  for (const _ in attributes) return true
+  return false
 }

@@ -1,6 +1,5 @@
 import { describeError, type Logger } from '@forebay/kernel'
 import type { Redis } from 'ioredis'
-import { type Entry, entriesIn } from './entry.ts'
 import { group } from './scripts.ts'
 
 /** Longest single wait at Redis. */
@@ -27,8 +26,8 @@ export class BlockingReader {
     })
   }
 
-  /** Waits its turn, then for up to five seconds for up to `max` entries. Answers none when ended or closed. */
-  read(max: number): Promise<Entry[]> {
+  /** Waits its turn, then for up to five seconds for up to `max` entries: Redis' answer, nothing when ended or closed. */
+  read(max: number): Promise<unknown> {
     const read = this.#last.then(() => this.#read(max))
     this.#last = read.catch(() => undefined)
     return read
@@ -49,15 +48,15 @@ export class BlockingReader {
     this.#client.disconnect()
   }
 
-  async #read(max: number): Promise<Entry[]> {
-    if (this.#closed) return []
+  async #read(max: number): Promise<unknown> {
+    if (this.#closed) return null
     if (this.#client.status === 'wait' || this.#client.status === 'end') await this.#client.connect()
     this.#clientId ??= this.#client.client('ID').catch(() => undefined)
     await this.#clientId
     this.#waiting = true
     try {
       const what = ['GROUP', group, group, 'COUNT', max, 'BLOCK', blockMsMax, 'STREAMS', this.#key, '>']
-      return entriesIn(await this.#client.callBuffer('XREADGROUP', what))
+      return await this.#client.callBuffer('XREADGROUP', what)
     } catch (err) {
       // An answer that is late may never come: what it leased runs out.
       if (err instanceof Error && /timed out/i.test(err.message)) this.#client.disconnect(true)

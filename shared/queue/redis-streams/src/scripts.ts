@@ -4,10 +4,36 @@ import type { Redis } from 'ioredis'
 export const group = 'workers'
 
 /**
+ * In front of the scripts that bring a message back: the attempts used are the number its field's name starts with; an
+ * entry that an earlier version added has them in a field of its own, the fourth.
+ */
+const attempts = `
+local function attempts(fields)
+  if fields[1] == 'i' then return fields[8] end
+  return string.match(fields[1], '^%d+')
+end
+local function withAttempts(fields, used)
+  used = string.format('%d', used)
+  if fields[1] == 'i' then fields[8] = used else fields[1] = used .. string.match(fields[1], ' .*') end
+  return fields
+end`
+
+/**
  * KEYS of each script: the stream of what is ready or leased, then as named. A lease is a pending entry, and whoever
  * gives it back or finds it lost adds the message anew: so a stale holder's entry id names nothing any more.
  */
 const scripts = {
+  /** ARGV: name and body of each message's field. Answers the place and the error of each that was refused. */
+  streamAdd: {
+    keys: 1,
+    lua: `
+local refused = {}
+for i = 1, #ARGV, 2 do
+  local added = redis.pcall('XADD', KEYS[1], '*', ARGV[i], ARGV[i + 1])
+  if added.err then refused[#refused + 1] = {(i + 1) / 2, added.err} end
+end
+return refused`,
+  },
   /**
    * ARGV: entry ids. Answers nothing when all were held, else 1 for each that was and 0 for a lost one: what was lost
    * has been added anew, and so its old entry is gone.
@@ -27,12 +53,11 @@ return each`,
   /** KEYS[2]: delayed. ARGV: entry id, attempts used, delay in ms. Answers 0 when the lease is lost. */
   streamGiveBack: {
     keys: 2,
-    lua: `
+    lua: `${attempts}
 local found = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])
 if redis.call('XACK', KEYS[1], '${group}', ARGV[1]) == 0 or #found == 0 then return 0 end
-local fields = found[1][2]
+local fields = withAttempts(found[1][2], ARGV[2])
 redis.call('XDEL', KEYS[1], ARGV[1])
-fields[8] = ARGV[2]
 if tonumber(ARGV[3]) <= 0 then
   redis.call('XADD', KEYS[1], '*', unpack(fields))
 else
@@ -42,7 +67,7 @@ else
 end
 return 1`,
   },
-  /** KEYS[2]: delayed. ARGV: a name of its own, delay in ms, then the entry's fields. */
+  /** KEYS[2]: delayed. ARGV: a name of its own, delay in ms, then name and body of the message's field. */
   streamDelay: {
     keys: 2,
     lua: `
@@ -58,8 +83,8 @@ local found = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])
 if redis.call('XACK', KEYS[1], '${group}', ARGV[1]) == 0 or #found == 0 then return 0 end
 local fields = found[1][2]
 redis.call('XDEL', KEYS[1], ARGV[1])
-fields[11] = 'r'
-fields[12] = ARGV[2]
+fields[#fields + 1] = 'r'
+fields[#fields + 1] = ARGV[2]
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', unpack(fields))
 local time = redis.call('TIME')
 redis.call('XTRIM', KEYS[2], 'MINID', '~', string.format('%.0f', time[1] * 1000 - ARGV[4]))
@@ -72,7 +97,7 @@ return 1`,
    */
   streamTend: {
     keys: 2,
-    lua: `
+    lua: `${attempts}
 local pending = redis.pcall('XPENDING', KEYS[1], '${group}', 'IDLE', ARGV[1], '-', '+', ARGV[2])
 if pending.err then
   redis.call('XGROUP', 'CREATE', KEYS[1], '${group}', '0', 'MKSTREAM')
@@ -84,8 +109,7 @@ for _, lost in ipairs(pending) do
   if #found > 0 then
     local fields = found[1][2]
     redis.call('XDEL', KEYS[1], lost[1])
-    fields[8] = string.format('%d', fields[8] + 1)
-    redis.call('XADD', KEYS[1], '*', unpack(fields))
+    redis.call('XADD', KEYS[1], '*', unpack(withAttempts(fields, attempts(fields) + 1)))
   end
 end
 local time = redis.call('TIME')
@@ -103,12 +127,11 @@ return {#pending, again}`,
   /** KEYS[2]: dead. ARGV: how many at most. Answers how many came back as first attempts. */
   streamRedrive: {
     keys: 2,
-    lua: `
+    lua: `${attempts}
 local dead = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', ARGV[1])
 for _, entry in ipairs(dead) do
-  local fields = entry[2]
-  fields[8] = '0'
-  redis.call('XADD', KEYS[1], '*', unpack(fields, 1, 10))
+  local fields = withAttempts(entry[2], 0)
+  redis.call('XADD', KEYS[1], '*', unpack(fields, 1, #fields - 2))
   redis.call('XDEL', KEYS[2], entry[1])
 end
 return #dead`,
@@ -133,14 +156,16 @@ until #unread == 0`,
 
 /** The scripts as methods of a connection. */
 export interface ScriptedRedis extends Redis {
+  streamAdd(ready: string, ...fields: (string | Buffer)[]): Promise<[at: number, error: string][]>
   streamAck(ready: string, ...entryIds: string[]): Promise<number[]>
   streamGiveBack(ready: string, delayed: string, entryId: string, used: number, delayMs: number): Promise<number>
   streamDelay(
     ready: string,
     delayed: string,
-    name: string,
+    unique: string,
     delayMs: number,
-    ...fields: (string | Buffer)[]
+    name: string,
+    body: Buffer,
   ): Promise<null>
   streamBury(ready: string, dead: string, entryId: string, reason: string, most: number, ageMs: number): Promise<number>
   streamTend(ready: string, delayed: string, leaseMs: number, most: number): Promise<[lost: number, againMs: number]>
