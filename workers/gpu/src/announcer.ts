@@ -2,9 +2,9 @@ import type { BatcherCounts } from '@forebay/batcher'
 import { lanes } from '@forebay/contracts'
 import { type Clock, describeError, type Logger } from '@forebay/kernel'
 import type { ReplyBus } from '@forebay/reply-bus'
-import type { ModelLabels } from './count-end.ts'
 import type { EngineState } from './engine/engine-monitor.ts'
 import type { WorkerMetrics } from './metrics.ts'
+import type { ModelLabels } from './model-labels.ts'
 import type { Throughput } from './throughput.ts'
 
 /** Makes the function that tells the deployment, and the worker's own gauges, how the worker is now. */

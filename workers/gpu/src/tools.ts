@@ -1,11 +1,11 @@
 import type { Batcher } from '@forebay/batcher'
 import type { EngineMeter } from '@forebay/engine-time'
 import type { Clock, Logger } from '@forebay/kernel'
-import type { ModelLabels } from './count-end.ts'
 import type { RequestDispatcher } from './dispatcher.ts'
 import type { EngineClient } from './engine/engine-client.ts'
 import type { TimeLimits } from './engine/time-limits.ts'
 import type { WorkerMetrics } from './metrics.ts'
+import type { ModelLabels } from './model-labels.ts'
 import type { ResultFlusher } from './results/result-flusher.ts'
 import type { Throughput } from './throughput.ts'
 

@@ -24,6 +24,7 @@ import { makeWatchedClient } from './engine/watched-client.ts'
 import { HintingClient } from './hints/hinting-client.ts'
 import { LiveRunner } from './live/live-runner.ts'
 import { makeWorkerMetrics } from './metrics.ts'
+import { makeModelLabels } from './model-labels.ts'
 import { pullLanes } from './pull-lanes.ts'
 import { openResidentEngines, type Residents } from './residency/open-resident-engines.ts'
 import { ResultFlusher } from './results/result-flusher.ts'
@@ -174,10 +175,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     onFree,
   })
   const throughput = makeThroughput(clock.now())
-  const labels = (model: string) => {
-    const provider = monitor.state.up ? monitor.state.profile.kind : 'unknown'
-    return { model, provider, quantization: options.quantization ?? '' }
-  }
+  const labels = makeModelLabels({
+    provider: () => (monitor.state.up ? monitor.state.profile.kind : 'unknown'),
+    quantization: options.quantization ?? '',
+  })
   // An engine of several models has no one of them in the metrics that are its own.
   const engineLabels = () => {
     const [first, second] = monitor.state.up ? monitor.state.profile.models : []

@@ -1,15 +1,14 @@
 import type { BlobStore } from '@forebay/blobs'
 import { blobKeys, type ChunkJob } from '@forebay/contracts'
 import { backoffMs, describeError, isForebayError } from '@forebay/kernel'
-import { decodePlanEntries, flagSameAsPrevious, isSameAsPrevious, type PlanEntry, planEntryBytes } from '@forebay/plan'
+import { decodePlanEntries, isSameAsPrevious, type PlanEntry, planEntryBytes } from '@forebay/plan'
 import type { LeasedJob } from '@forebay/queue-core'
-import type { FinishedRequest } from '../results/result-flusher.ts'
 import type { WorkerTools } from '../tools.ts'
 import type { ByteBudget } from './byte-budget.ts'
 import type { CheckBook, UsableCheck } from './check-book.ts'
 import { makeCheckedLine } from './checked-line.ts'
 import { LineFamily } from './line-family.ts'
-import { type LineEnd, makeLineTask, readLine } from './line-task.ts'
+import { type LineEnd, LineTask, readLine } from './line-task.ts'
 import { groupsOf, readLines } from './read-lines.ts'
 
 // An input file that cannot be found may be a folder not mounted yet; after this long the chunk is handed back.
@@ -49,7 +48,14 @@ export class HeldChunk {
   /** Requests that go to the engine, without those that share the answer of one. */
   #runs = 0
   #ended = 0
+  /** Entries of the plan that were taken, in its order. */
+  #taken = 0
+  /** Lines taken whose result is not stored yet, and what is called when there is none. */
+  #unsettled = 0
+  #onSettled: (() => void) | undefined
+  /** Of the line that ran last, if the next may share its answer; and of all that run. */
   #family: LineFamily | undefined
+  readonly #families = new Map<LineTask, LineFamily>()
   #stored = 0
   #noteUnsent = false
   readonly #check: UsableCheck | undefined
@@ -108,16 +114,15 @@ export class HeldChunk {
         ? clock.after(Math.max(0, untilDeadline), () => this.stop('deadline', { abort: false }))
         : () => {}
     this.sayHeld()
-    const ends: Promise<void>[] = []
     try {
       if (this.#leased.attempt > 1) this.stop('redelivered', { abort: false })
       else if (untilDeadline <= 0) this.stop('deadline', { abort: false })
-      else await this.#start(ends)
+      else await this.#start()
     } catch (err) {
       logger.error({ jobId: this.#leased.id, error: describeError(err) }, 'chunk could not be started')
       this.stop('unreadable', { abort: false })
     }
-    await Promise.all(ends)
+    if (this.#unsettled > 0) await new Promise<void>((resolve) => (this.#onSettled = resolve))
     cancelDeadline()
     lost.removeEventListener('abort', onLost)
     if (lost.aborted) return false
@@ -129,17 +134,17 @@ export class HeldChunk {
     return !lost.aborted
   }
 
-  async #start(ends: Promise<void>[]): Promise<void> {
+  async #start(): Promise<void> {
     const { batchId, tenantId } = this.job
     const marker = await this.#read('cancel marker', () => this.#blobs.size(blobKeys.cancelled(tenantId, batchId)))
     if (marker !== undefined) this.stop('cancelled', { abort: false })
     for (const group of groupsOf(decodePlanEntries(this.#entries))) {
       if (this.#stopped) return
-      await this.#startGroup(group, ends)
+      await this.#startGroup(group)
     }
   }
 
-  async #startGroup(group: readonly PlanEntry[], ends: Promise<void>[]): Promise<void> {
+  async #startGroup(group: readonly PlanEntry[]): Promise<void> {
     let unstarted = group.reduce((sum, entry) => sum + entry.length, 0)
     await this.#budget.take(unstarted)
     try {
@@ -151,7 +156,7 @@ export class HeldChunk {
         const line = await lines[i]
         if (!line || this.#stopped) return
         unstarted -= entry.length
-        ends.push(this.#takeLine(entry, line))
+        this.#takeLine(entry, line)
       }
     } finally {
       this.#budget.give(unstarted)
@@ -159,49 +164,67 @@ export class HeldChunk {
   }
 
   /** Starts a line, or lets it wait for the answer to the same request. */
-  #takeLine(entry: PlanEntry, line: Buffer): Promise<void> {
+  #takeLine(entry: PlanEntry, line: Buffer): void {
     const request = readLine(line)
-    const receivedAtMs = this.#tools.clock.now()
-    if ((entry.flags & flagSameAsPrevious) !== 0) {
+    const index = this.#taken++
+    this.#unsettled++
+    if (isSameAsPrevious(this.#entries, index)) {
       if (request && this.#family?.body.equals(request.body)) {
         this.#budget.give(entry.length)
-        return this.#family.join({ entry, customId: request.customId, receivedAtMs })
+        const { customId } = request
+        void this.#family.join({ entry, customId, receivedAtMs: this.#tools.clock.now() }).then(this.#settleOne)
+        return
       }
       // The plan knows bodies by a part of their digest only.
       this.#runs++
     }
+    const task = new LineTask({
+      tools: this.#tools,
+      job: this.job,
+      entry,
+      request,
+      check: this.#check && makeCheckedLine(this.#check),
+      taskId: `${this.job.batchId}:${entry.line}:${this.#nextSerial()}`,
+      onEnd: this.#onEnd,
+    })
+    this.#family = isSameAsPrevious(this.#entries, index + 1) ? this.#familyOf(task, request?.body ?? line) : undefined
+    this.#open.add(task.id)
+    if (request) this.#tools.dispatcher.submit(task)
+    else task.refuse()
+  }
+
+  #familyOf(task: LineTask, body: Buffer): LineFamily {
+    const { flusher, metrics } = this.#tools
     const family = new LineFamily({
-      body: request?.body ?? line,
-      store: (finished) => {
-        this.#tools.metrics.identical.inc({ model: this.job.model })
-        return this.#store(finished)
+      body,
+      store: async (finished) => {
+        metrics.identical.inc({ model: this.job.model })
+        await new Promise<void>((resolve) => flusher.add(finished, resolve))
+        this.#stored++
       },
       wanted: () => this.#stopped !== 'lost',
     })
-    this.#family = family
-    return new Promise((resolve) => {
-      const { dispatcher } = this.#tools
-      const taskId = `${this.job.batchId}:${entry.line}:${this.#nextSerial()}`
-      const onEnd = (end: LineEnd | undefined) => {
-        this.#open.delete(taskId)
-        this.#ended++
-        this.#budget.give(entry.length)
-        family.end(end)
-        if (end) void this.#store(end.finished).then(resolve)
-        else resolve()
-      }
-      const { tools, job } = { tools: this.#tools, job: this.job }
-      const check = this.#check && makeCheckedLine(this.#check)
-      const { refuse, task } = makeLineTask({ tools, job, entry, request, check, taskId, receivedAtMs, onEnd })
-      this.#open.add(taskId)
-      if (request) dispatcher.submit(task)
-      else refuse()
-    })
+    this.#families.set(task, family)
+    return family
   }
 
-  async #store(finished: FinishedRequest): Promise<void> {
-    await this.#tools.flusher.add(finished)
+  readonly #onEnd = (task: LineTask, end: LineEnd | undefined): void => {
+    this.#open.delete(task.id)
+    this.#ended++
+    this.#budget.give(task.entry.length)
+    this.#families.get(task)?.end(end)
+    this.#families.delete(task)
+    if (end) this.#tools.flusher.add(end.finished, this.#onStored)
+    else this.#settleOne()
+  }
+
+  readonly #onStored = (): void => {
     this.#stored++
+    this.#settleOne()
+  }
+
+  readonly #settleOne = (): void => {
+    if (--this.#unsettled === 0) this.#onSettled?.()
   }
 
   #note(state: 'held' | 'returned'): Promise<void> {

@@ -1,18 +1,21 @@
 import { hash } from 'node:crypto'
-import type { Suspicion } from '@forebay/batcher'
-import { batchRequestId, type ChunkJob } from '@forebay/contracts'
+import type { BatcherRequest, Suspicion } from '@forebay/batcher'
+import { batchRequestId, type ChunkJob, type RequestResult } from '@forebay/contracts'
 import { endUserHash, endUserIn, findMembers, type PlanEntry, withModel } from '@forebay/plan'
 import { measureAnswer } from '@forebay/quality'
 import { countEnd } from '../count-end.ts'
-import { type Answer, errorAnswer, lastAnswer } from '../engine/outcome.ts'
+import type { CallSignal } from '../engine/call-abort.ts'
+import { type Answer, errorAnswer, type Failure, lastAnswer } from '../engine/outcome.ts'
 import type { FinishedRequest } from '../results/result-flusher.ts'
-import type { Task } from '../task.ts'
+import type { AttemptEnd, Task } from '../task.ts'
 import type { WorkerTools } from '../tools.ts'
 import type { CheckedLine } from './checked-line.ts'
 import { type LineError, outputLine } from './output-line.ts'
 
 // A chunk that came back so often may hold a request that kills its worker's engine: look at it with suspicion.
 const trustedReleases = 3
+
+const nothing = Buffer.alloc(0)
 
 /** How a line ended: its result, and the body of the answer. */
 export interface LineEnd {
@@ -22,8 +25,15 @@ export interface LineEnd {
   readonly error?: LineError | undefined
 }
 
-/** What a line of the input file asks for; undefined when it is no request. The body is part of the line. */
-export function readLine(line: Buffer): { body: Buffer; customId: string } | undefined {
+/** What a line of the input file asks for. */
+export interface LineRequest {
+  /** A part of the line. */
+  readonly body: Buffer
+  readonly customId: string
+}
+
+/** What a line of the input file asks for; undefined when it is no request. */
+export function readLine(line: Buffer): LineRequest | undefined {
   const members = findMembers(line, ['custom_id', 'body'])
   if (!members?.body) return undefined
   const body = line.subarray(members.body.start, members.body.end)
@@ -31,124 +41,168 @@ export function readLine(line: Buffer): { body: Buffer; customId: string } | und
   return { body, customId }
 }
 
-/** A line of a chunk as a task. `onEnd` is called once: with the result, or undefined when it was dropped. */
-export function makeLineTask(options: {
+/** What a LineTask needs. */
+export interface LineTaskOptions {
   tools: WorkerTools
   job: ChunkJob
   entry: PlanEntry
   /** Undefined: the line is no request. */
-  request: { body: Buffer; customId: string } | undefined
+  request: LineRequest | undefined
   /** What its answer must fit. */
-  check?: CheckedLine | undefined
+  check: CheckedLine | undefined
   /** Unique in this process. */
   taskId: string
-  receivedAtMs: number
-  onEnd: (end: LineEnd | undefined) => void
-}): { task: Task; refuse: () => void } {
-  const { check, entry, job, onEnd, tools } = options
-  const { clock, limits, metrics } = tools
-  const requestId = batchRequestId(job.batchId, entry.line)
-  const { body, customId } = options.request ?? { body: Buffer.alloc(0), customId: '' }
-  const sent = job.alias === undefined ? body : withModel(body, job.model)
-  let admittedMs: number | undefined
-  let startedMs: number | undefined
+  /** Called once: with the result, or undefined when it was dropped. */
+  onEnd: (task: LineTask, end: LineEnd | undefined) => void
+}
 
-  const end = (answer: Answer, error?: LineError) => {
-    const nowMs = clock.now()
-    const answered = answer.status >= 200 && answer.status < 300
-    const succeeded = answered && !error
-    countEnd(metrics, {
+/** A line of a chunk as a task. */
+export class LineTask implements Task {
+  readonly id: string
+  readonly lane: ChunkJob['lane']
+  readonly model: string
+  readonly batchId: string
+  readonly prefixGroup: number
+  readonly bytes: number
+  readonly estTokens: number
+  readonly deadlineMs: number
+  readonly streams = false
+  readonly suspicion: Suspicion
+  /** Of the input file. */
+  readonly entry: PlanEntry
+  readonly #options: LineTaskOptions
+  readonly #requestId: string
+  readonly #body: Buffer
+  readonly #sent: Buffer
+  readonly #receivedAtMs: number
+  #admittedMs: number | undefined
+  #startedMs: number | undefined
+
+  constructor(options: LineTaskOptions) {
+    const { entry, job, request, taskId, tools } = options
+    this.#options = options
+    this.#requestId = batchRequestId(job.batchId, entry.line)
+    this.#body = request?.body ?? nothing
+    this.#sent = job.alias === undefined ? this.#body : withModel(this.#body, job.model)
+    this.#receivedAtMs = tools.clock.now()
+    this.id = taskId
+    this.entry = entry
+    this.lane = job.lane
+    this.model = job.model
+    this.batchId = job.batchId
+    this.prefixGroup = entry.prefixGroup
+    this.bytes = this.#body.length
+    this.estTokens = entry.estTokens
+    this.deadlineMs = job.deadlineMs
+    this.suspicion = Math.max(0, Math.min(2, job.attempt - trustedReleases)) as Suspicion
+  }
+
+  async attempt(signal: CallSignal, attemptsBefore: number): Promise<AttemptEnd> {
+    const { check, job, tools } = this.#options
+    const { batcher, client, clock, limits } = tools
+    const startedMs = clock.now()
+    this.#startedMs = startedMs
+    this.#admittedMs ??= startedMs
+    const answer = await client.call({
+      requestId: this.#requestId,
+      path: job.endpoint,
+      body: check?.bodyOf(this.#sent) ?? this.#sent,
+      model: job.model,
+      lane: job.lane,
+      tenantId: job.tenantId,
+      deadlineMs: job.deadlineMs,
+      limitMs: limits.limitMs(batcher.estimate(this satisfies BatcherRequest), attemptsBefore),
+      signal,
+    })
+    if (answer.kind === 'failure') return answer
+    const succeeded = answer.status < 300
+    if (succeeded) limits.learn(clock.now() - startedMs, answer.usage)
+    if (!check) this.#end(answer, undefined)
+    else {
+      const verdict = check.judge(answer)
+      if (verdict.kind === 'again') return { kind: 'unwanted', usage: answer.usage }
+      this.#end(verdict.answer, verdict.error)
+    }
+    return { kind: 'ended', usage: succeeded ? answer.usage : null }
+  }
+
+  fail(failure: Failure): void {
+    const kept = this.#options.check?.kept()
+    if (kept) this.#end(kept.answer, kept.error)
+    else this.#end(lastAnswer(failure), undefined)
+  }
+
+  dropped(): void {
+    this.#options.onEnd(this, undefined)
+  }
+
+  /** Ends a line that is no request. */
+  refuse(): void {
+    const message = `Line ${this.entry.line} of the input file is not a request.`
+    this.#end(errorAnswer(400, 'invalid_json', message), undefined)
+  }
+
+  #end(answer: Answer, error: LineError | undefined): void {
+    const { job, onEnd, tools } = this.#options
+    const nowMs = tools.clock.now()
+    countEnd(tools.metrics, {
       labels: tools.labels(job.model),
       lane: job.lane,
-      outcome: succeeded ? 'succeeded' : 'failed',
+      outcome: isGood(answer) && !error ? 'succeeded' : 'failed',
       completionTokens: answer.usage.completionTokens,
-      receivedAtMs: options.receivedAtMs,
-      startedMs,
+      receivedAtMs: this.#receivedAtMs,
+      startedMs: this.#startedMs,
       nowMs,
       firstTokenMs: null,
     })
     tools.throughput.add(answer.usage)
-    const finished: FinishedRequest = {
-      line: outputLine({ id: requestId, customId, status: answer.status, body: answer.body, error }),
-      result: {
-        requestId,
-        tenantId: job.tenantId,
-        apiKeyId: job.apiKeyId,
-        batchId: job.batchId,
-        line: entry.line,
-        chunk: job.chunk,
-        customId,
-        endpoint: job.endpoint,
-        model: job.model,
-        pool: job.pool,
-        lane: job.lane,
-        attempt: job.attempt,
-        outcome: succeeded ? 'succeeded' : 'failed',
-        statusCode: answer.status,
-        errorCode: error?.code ?? answer.errorCode,
-        usage: answer.usage,
-        discarded: check?.discarded,
-        queuedMs: Math.max(0, Math.round((startedMs ?? nowMs) - options.receivedAtMs)),
-        firstTokenMs: null,
-        durationMs: Math.max(0, Math.round(nowMs - (startedMs ?? nowMs))),
-        finishedAtMs: nowMs,
-        quality: answered ? measureAnswer(answer.parsed) : undefined,
-        batcherMs: Math.max(0, Math.round((admittedMs ?? nowMs) - options.receivedAtMs)),
-        source: 'engine',
-        gpuMs: tools.meter.settle(options.taskId, answered ? answer.usage : null, nowMs) / 1000,
-        modelVersion: tools.modelVersion(job.model),
-        bodyHash: hash('sha256', body, 'hex'),
-        endUser: hashOfEndUser(job, body),
-        requestBytes: { key: job.inputKey, offset: entry.offset, length: entry.length },
-      },
-    }
-    onEnd({ finished, body: answer.body, error })
+    const { body, status } = answer
+    const customId = this.#options.request?.customId ?? ''
+    const line = outputLine({ id: this.#requestId, customId, status, body, error })
+    onEnd(this, { finished: { line, result: this.#resultOf(answer, error, nowMs) }, body, error })
   }
 
-  const task: Task = {
-    id: options.taskId,
-    lane: job.lane,
-    model: job.model,
-    batchId: job.batchId,
-    prefixGroup: entry.prefixGroup,
-    bytes: body.length,
-    estTokens: entry.estTokens,
-    deadlineMs: job.deadlineMs,
-    streams: false,
-    suspicion: Math.max(0, Math.min(2, job.attempt - trustedReleases)) as Suspicion,
-    async attempt(signal, attemptsBefore) {
-      startedMs = clock.now()
-      admittedMs ??= startedMs
-      const answer = await tools.client.call({
-        requestId,
-        path: job.endpoint,
-        body: check?.bodyOf(sent) ?? sent,
-        model: job.model,
-        lane: job.lane,
-        tenantId: job.tenantId,
-        deadlineMs: job.deadlineMs,
-        limitMs: limits.limitMs(tools.batcher.estimate(task), attemptsBefore),
-        signal,
-      })
-      if (answer.kind === 'failure') return answer
-      const succeeded = answer.status < 300
-      if (succeeded) limits.learn(clock.now() - startedMs, answer.usage)
-      const verdict = check?.judge(answer) ?? { kind: 'ends' as const, answer }
-      if (verdict.kind === 'again') return { kind: 'unwanted', usage: answer.usage }
-      end(verdict.answer, verdict.error)
-      return { kind: 'ended', usage: succeeded ? answer.usage : null }
-    },
-    fail(failure) {
-      const kept = check?.kept()
-      if (kept) end(kept.answer, kept.error)
-      else end(lastAnswer(failure))
-    },
-    dropped: () => onEnd(undefined),
+  #resultOf(answer: Answer, error: LineError | undefined, nowMs: number): RequestResult {
+    const { check, job, request, tools } = this.#options
+    const startedMs = this.#startedMs ?? nowMs
+    const answered = isGood(answer)
+    return {
+      requestId: this.#requestId,
+      tenantId: job.tenantId,
+      apiKeyId: job.apiKeyId,
+      batchId: job.batchId,
+      line: this.entry.line,
+      chunk: job.chunk,
+      customId: request?.customId ?? '',
+      endpoint: job.endpoint,
+      model: job.model,
+      pool: job.pool,
+      lane: job.lane,
+      attempt: job.attempt,
+      outcome: answered && !error ? 'succeeded' : 'failed',
+      statusCode: answer.status,
+      errorCode: error?.code ?? answer.errorCode,
+      usage: answer.usage,
+      discarded: check?.discarded,
+      queuedMs: Math.max(0, Math.round(startedMs - this.#receivedAtMs)),
+      firstTokenMs: null,
+      durationMs: Math.max(0, Math.round(nowMs - startedMs)),
+      finishedAtMs: nowMs,
+      quality: answered ? measureAnswer(answer.parsed) : undefined,
+      batcherMs: Math.max(0, Math.round((this.#admittedMs ?? nowMs) - this.#receivedAtMs)),
+      source: 'engine',
+      gpuMs: tools.meter.settle(this.id, answered ? answer.usage : null, nowMs) / 1000,
+      modelVersion: tools.modelVersion(job.model),
+      bodyHash: hash('sha256', this.#body, 'hex'),
+      endUser: hashOfEndUser(job, this.#body),
+      requestBytes: { key: job.inputKey, offset: this.entry.offset, length: this.entry.length },
+      bytes: null,
+    }
   }
-  return {
-    task,
-    refuse: () => end(errorAnswer(400, 'invalid_json', `Line ${entry.line} of the input file is not a request.`)),
-  }
+}
+
+function isGood({ status }: Answer): boolean {
+  return status >= 200 && status < 300
 }
 
 function hashOfEndUser({ endUserKey }: ChunkJob, body: Buffer): string | undefined {

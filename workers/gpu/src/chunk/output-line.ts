@@ -4,11 +4,17 @@ export interface LineError {
   readonly message: string
 }
 
+const lineFeed = 0x0a
+const carriageReturn = 0x0d
+const space = 0x20
+const endOfGood = '},"error":null}\n'
+
 /**
  * A line of the output or error file, with its line feed: the engine's body byte for byte, except that line breaks
  * between its tokens become spaces (within JSON strings there can be none), since a line must stay one line.
  */
 export function outputLine(options: {
+  /** Ours: it needs no escapes. */
   id: string
   customId: string
   status: number
@@ -16,16 +22,21 @@ export function outputLine(options: {
   /** What is wrong with it all the same. */
   error?: LineError | undefined
 }): Buffer {
-  const { body, customId, id, status } = options
-  const head = `{"id":${JSON.stringify(id)},"custom_id":${JSON.stringify(customId)},"response":{"status_code":${status},"request_id":${JSON.stringify(id)},"body":`
-  const line = Buffer.concat([
-    Buffer.from(head),
-    body,
-    Buffer.from(`},"error":${JSON.stringify(options.error ?? null)}}\n`),
-  ])
-  const end = line.length - 1
-  for (const lineBreak of [0x0a, 0x0d]) {
-    for (let at = line.indexOf(lineBreak); at >= 0 && at < end; at = line.indexOf(lineBreak, at + 1)) line[at] = 0x20
+  const { body, customId, error, id, status } = options
+  const head = `{"id":"${id}","custom_id":${JSON.stringify(customId)},"response":{"status_code":${status},"request_id":"${id}","body":`
+  const tail = error ? `},"error":${JSON.stringify(error)}}\n` : endOfGood
+  // One piece of memory, written once: this is done for every request.
+  const bodyAt = Buffer.byteLength(head)
+  const line = Buffer.allocUnsafe(bodyAt + body.length + (error ? Buffer.byteLength(tail) : tail.length))
+  line.write(head, 0)
+  line.set(body, bodyAt)
+  const bodyEnd = bodyAt + body.length
+  line.write(tail, bodyEnd)
+  for (const lineBreak of [lineFeed, carriageReturn]) {
+    if (!body.includes(lineBreak)) continue
+    for (let at = line.indexOf(lineBreak, bodyAt); at >= 0 && at < bodyEnd; at = line.indexOf(lineBreak, at + 1)) {
+      line[at] = space
+    }
   }
   return line
 }

@@ -13,7 +13,7 @@ export interface CallSignal {
  * must not throw.
  */
 export class CallAbort implements CallSignal {
-  readonly #listeners: (() => void)[] = []
+  #listeners: (() => void)[] | undefined
   #aborted = false
   #reason: unknown
 
@@ -30,19 +30,39 @@ export class CallAbort implements CallSignal {
     if (this.#aborted) return
     this.#aborted = true
     this.#reason = reason
-    for (let next = this.#listeners.shift(); next; next = this.#listeners.shift()) next()
+    for (let next = this.#listeners?.shift(); next; next = this.#listeners?.shift()) next()
   }
 
   addEventListener(_type: 'abort', listener: () => void): void {
-    if (!this.#aborted) this.#listeners.push(listener)
+    if (this.#aborted) return
+    if (this.#listeners) this.#listeners.push(listener)
+    else this.#listeners = [listener]
   }
 
   removeEventListener(_type: 'abort', listener: () => void): void {
-    const at = this.#listeners.indexOf(listener)
-    if (at >= 0) this.#listeners.splice(at, 1)
+    const at = this.#listeners?.indexOf(listener) ?? -1
+    if (at >= 0) this.#listeners?.splice(at, 1)
   }
 
   throwIfAborted(): void {
     if (this.#aborted) throw this.#reason
+  }
+}
+
+/** A CallAbort that is aborted with another, its leader, for the leader's reason; or by itself, before that. */
+export class FollowingAbort extends CallAbort {
+  readonly #leader: CallSignal
+  readonly #follow = () => this.abort(this.#leader.reason)
+
+  constructor(leader: CallSignal) {
+    super()
+    this.#leader = leader
+    if (leader.aborted) this.#follow()
+    else leader.addEventListener('abort', this.#follow, { once: true })
+  }
+
+  /** Follows no longer. */
+  leave(): void {
+    this.#leader.removeEventListener('abort', this.#follow)
   }
 }

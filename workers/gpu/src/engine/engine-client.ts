@@ -1,10 +1,10 @@
 import type { Lane } from '@forebay/contracts'
 import type { Clock, Running } from '@forebay/kernel'
 import { describeError } from '@forebay/kernel'
-import { Pool } from 'undici'
 import type { CallSignal } from './call-abort.ts'
+import { Connections } from './connections.ts'
 import { type Answer, type Failure, judge, retryAfterMsOf } from './outcome.ts'
-import { askWhole, type WholeAnswer } from './whole-answer.ts'
+import { askWhole, headerOf, type WholeAnswer } from './whole-answer.ts'
 
 /** One request to the engine. */
 export interface EngineCall {
@@ -61,7 +61,7 @@ const refusedCodes = new Set([
 ])
 const timeoutCodes = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'])
 
-/** Opens pools of keep-alive connections; nothing is sent before the first call. `url` may have a path, without /v1. */
+/** Opens keep-alive connections; nothing is sent before the first call. `url` may have a path, without /v1. */
 export function openEngineClient(options: {
   url: string
   apiKey?: string | undefined
@@ -73,51 +73,58 @@ export function openEngineClient(options: {
   const { clock, idleMs } = options
   const { origin, pathname } = new URL(options.url)
   const base = pathname.replace(/\/+$/, '')
-  const common = { pipelining: 1, connect: { timeout: 5_000 } }
-  const pool = new Pool(origin, { ...common, connections: options.connections })
-  const side = new Pool(origin, { ...common, connections: 2 })
+  const client = { connect: { timeout: 5_000 } }
+  const pool = new Connections({ origin, client, max: options.connections })
+  const side = new Connections({ origin, client, max: 2 })
   const authorization = options.apiKey === undefined ? {} : { authorization: `Bearer ${options.apiKey}` }
+  const fixed = Object.entries({ 'content-type': 'application/json', ...authorization }).flat()
 
   const post = (call: EngineCall) => ({
     method: 'POST' as const,
     path: base + call.path,
-    headers: { 'content-type': 'application/json', 'x-request-id': call.requestId, ...authorization },
+    headers: [...fixed, 'x-request-id', call.requestId],
     body: call.body,
     headersTimeout: call.limitMs,
     bodyTimeout: idleMs,
   })
 
-  const judged = ({ statusCode, headers, body }: WholeAnswer) =>
+  const judged = ({ body, headers, statusCode: status }: WholeAnswer) =>
     judge({
-      status: statusCode,
-      contentType: headerText(headers['content-type']),
-      retryAfterMs: retryAfterMsOf(headers, clock.now()),
+      status,
+      contentType: headerOf(headers, 'content-type').toLowerCase(),
+      retryAfterMs:
+        status < 300 ? undefined : retryAfterMsOf((name: string) => headerOf(headers, name) || undefined, clock.now()),
       body,
     })
 
-  const attempt = async <T>(call: EngineCall, run: () => Promise<T>): Promise<T | Failure> => {
-    try {
-      return await run()
-    } catch (err) {
-      call.signal.throwIfAborted()
-      return connectionFailure(err)
-    }
+  const failed = (call: EngineCall, err: unknown): Failure => {
+    call.signal.throwIfAborted()
+    return connectionFailure(err)
   }
 
   return {
-    call: (call) => attempt(call, async () => judged(await askWhole(pool, post(call), call.signal))),
-    stream: (call, sink) =>
-      attempt(call, async () => {
-        const response = await pool.request({ ...post(call), signal: realSignal(call.signal) })
-        const contentType = headerText(response.headers['content-type'])
-        const isStream = contentType.startsWith('text/event-stream')
-        if (response.statusCode !== 200 || !isStream) {
-          return judged({ ...response, body: Buffer.from(await response.body.arrayBuffer()) })
+    async call(call) {
+      try {
+        return judged(await askWhole(pool, post(call), call.signal))
+      } catch (err) {
+        return failed(call, err)
+      }
+    },
+    async stream(call, sink) {
+      try {
+        const { body, headers, statusCode } = await pool.request({ ...post(call), signal: realSignal(call.signal) })
+        const contentType = textOf(headers['content-type'])?.toLowerCase() ?? ''
+        if (statusCode !== 200 || !contentType.startsWith('text/event-stream')) {
+          const retryAfterMs = retryAfterMsOf((name) => textOf(headers[name]), clock.now())
+          return judge({ status: statusCode, contentType, retryAfterMs, body: Buffer.from(await body.arrayBuffer()) })
         }
-        sink.onHead(response.statusCode, contentType)
-        for await (const bytes of response.body) if (!sink.onBytes(bytes as Buffer)) break
+        sink.onHead(statusCode, contentType)
+        for await (const bytes of body) if (!sink.onBytes(bytes as Buffer)) break
         return { kind: 'streamed' }
-      }),
+      } catch (err) {
+        return failed(call, err)
+      }
+    },
     async ask(path, { timeoutMs = 3_000, body } = {}) {
       const response = await side.request({
         method: body === undefined ? 'GET' : 'POST',
@@ -167,6 +174,6 @@ function codesOf(err: unknown): string[] {
   return [...own, ...inner, ...codesOf(err.cause)]
 }
 
-function headerText(value: string | string[] | undefined): string {
-  return (Array.isArray(value) ? value[0] : value)?.toLowerCase() ?? ''
+function textOf(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value
 }

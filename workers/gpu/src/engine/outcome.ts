@@ -123,11 +123,11 @@ export function field(value: unknown, name: string): unknown {
 }
 
 /** Retry-After (seconds or a date) and retry-after-ms as milliseconds from now. */
-export function retryAfterMsOf(headers: Record<string, string | string[] | undefined>, nowMs: number) {
-  const milliseconds = Number(headers['retry-after-ms'] ?? Number.NaN)
+export function retryAfterMsOf(headerOf: (name: string) => string | undefined, nowMs: number): number | undefined {
+  const milliseconds = Number(headerOf('retry-after-ms') ?? Number.NaN)
   if (Number.isFinite(milliseconds) && milliseconds >= 0) return milliseconds
-  const text = headers['retry-after']
-  if (typeof text !== 'string') return undefined
+  const text = headerOf('retry-after')
+  if (text === undefined) return undefined
   const seconds = Number(text)
   if (Number.isFinite(seconds)) return Math.max(0, seconds * 1000)
   const date = Date.parse(text)

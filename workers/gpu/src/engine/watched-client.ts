@@ -1,6 +1,6 @@
 import type { EngineSample } from '@forebay/batcher'
 import type { Clock, Logger } from '@forebay/kernel'
-import { CallAbort } from './call-abort.ts'
+import { FollowingAbort } from './call-abort.ts'
 import type { EngineCall, EngineClient, StreamSink } from './engine-client.ts'
 import { makeLostCalls } from './lost-calls.ts'
 import type { Failure } from './outcome.ts'
@@ -27,7 +27,7 @@ export function makeWatchedClient(options: {
 }): WatchedClient {
   const { client, clock, logger } = options
   const lost = makeLostCalls(options)
-  const running = new Map<number, { call: EngineCall; cut: CallAbort }>()
+  const running = new Map<number, { call: EngineCall; cut: FollowingAbort }>()
   const cutBefore = new Set<string>()
   let serial = 0
 
@@ -36,10 +36,7 @@ export function makeWatchedClient(options: {
     run: (call: EngineCall, answered: () => void) => Promise<T>,
   ): Promise<T | Failure> {
     const id = ++serial
-    const cut = new CallAbort()
-    const follow = () => cut.abort(call.signal.reason)
-    if (call.signal.aborted) follow()
-    else call.signal.addEventListener('abort', follow, { once: true })
+    const cut = new FollowingAbort(call.signal)
     running.set(id, { call, cut })
     lost.sent(id, { nowMs: clock.now(), limitMs: call.limitMs })
     try {
@@ -48,7 +45,7 @@ export function makeWatchedClient(options: {
       if (err === lostFailure) return lostFailure
       throw err
     } finally {
-      call.signal.removeEventListener('abort', follow)
+      cut.leave()
       running.delete(id)
       lost.ended(id)
     }

@@ -1,17 +1,20 @@
-import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
 import type { CallSignal } from './call-abort.ts'
 
 /** An answer with its whole body. */
 export interface WholeAnswer {
   readonly statusCode: number
-  readonly headers: IncomingHttpHeaders
+  /** Names and values by turns, as they came. */
+  readonly headers: readonly Buffer[]
   readonly body: Buffer
 }
 
+const nothing = Buffer.alloc(0)
+
 /**
- * Sends a request and collects its answer without a stream in between, which costs about a quarter less than
- * `request` does. Rejects with undici's error, or with the signal's reason once it aborts, which cuts the connection.
+ * Sends a request and collects its answer without a stream in between and without reading its headers, which costs half
+ * of what `request` does. Rejects with undici's error, or with the signal's reason once it aborts, which cuts the
+ * connection.
  */
 export function askWhole(
   dispatcher: Pick<Dispatcher, 'dispatch'>,
@@ -20,37 +23,78 @@ export function askWhole(
 ): Promise<WholeAnswer> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted()
-    const parts: Buffer[] = []
-    let controller: Dispatcher.DispatchController | undefined
-    let head: Omit<WholeAnswer, 'body'> = { statusCode: 0, headers: {} }
-    const cut = () => {
-      controller?.abort(asError(signal.reason))
-      reject(signal.reason)
-    }
-    signal.addEventListener('abort', cut, { once: true })
-    const ended = () => signal.removeEventListener('abort', cut)
-    dispatcher.dispatch(options, {
-      onRequestStart(started) {
-        controller = started
-        // It was aborted while it waited for a connection.
-        if (signal.aborted) cut()
-      },
-      onResponseStart(_controller, statusCode, headers) {
-        head = { statusCode, headers }
-      },
-      onResponseData(_controller, part) {
-        parts.push(part)
-      },
-      onResponseEnd() {
-        ended()
-        resolve({ ...head, body: Buffer.concat(parts) })
-      },
-      onResponseError(_controller, err) {
-        ended()
-        reject(err)
-      },
-    })
+    const collector = new Collector({ signal, resolve, reject })
+    dispatcher.dispatch(options, collector)
   })
+}
+
+/** What undici tells of one request: in the form that undici has inside, since any other is made from it each time. */
+class Collector implements Dispatcher.DispatchHandler {
+  readonly #signal: CallSignal
+  readonly #resolve: (answer: WholeAnswer) => void
+  readonly #reject: (reason: unknown) => void
+  readonly #cut = () => {
+    this.#reject(this.#signal.reason)
+    this.#abort?.(asError(this.#signal.reason))
+  }
+  #abort: ((err?: Error) => void) | undefined
+  #statusCode = 0
+  #headers: readonly Buffer[] = []
+  #body: Buffer = nothing
+  /** Of an answer that came in several pieces. */
+  #parts: Buffer[] | undefined
+
+  constructor(options: {
+    signal: CallSignal
+    resolve: (answer: WholeAnswer) => void
+    reject: (reason: unknown) => void
+  }) {
+    this.#signal = options.signal
+    this.#resolve = options.resolve
+    this.#reject = options.reject
+    this.#signal.addEventListener('abort', this.#cut, { once: true })
+  }
+
+  onConnect(abort: (err?: Error) => void): void {
+    this.#abort = abort
+    // It was aborted while it waited for a connection.
+    if (this.#signal.aborted) this.#cut()
+  }
+
+  onHeaders(statusCode: number, headers: Buffer[]): boolean {
+    this.#statusCode = statusCode
+    this.#headers = headers
+    return true
+  }
+
+  onData(part: Buffer): boolean {
+    if (this.#parts) this.#parts.push(part)
+    else if (this.#body.length > 0) this.#parts = [this.#body, part]
+    else this.#body = part
+    return true
+  }
+
+  onComplete(): void {
+    this.#signal.removeEventListener('abort', this.#cut)
+    const body = this.#parts ? Buffer.concat(this.#parts) : this.#body
+    this.#resolve({ statusCode: this.#statusCode, headers: this.#headers, body })
+  }
+
+  onError(err: Error): void {
+    this.#signal.removeEventListener('abort', this.#cut)
+    this.#reject(err)
+  }
+}
+
+/** The value of a header that came, in small letters itself; '' when there is none. */
+export function headerOf(headers: readonly Buffer[], name: string): string {
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    const key = headers[i]
+    if (key?.length === name.length && key.toString('latin1').toLowerCase() === name) {
+      return headers[i + 1]?.toString('latin1') ?? ''
+    }
+  }
+  return ''
 }
 
 function asError(reason: unknown): Error {

@@ -57,11 +57,22 @@ export class HintingClient {
     call: EngineCall,
     send: (call: EngineCall) => Promise<T | Answer | Failure>,
   ): Promise<T | Answer | Failure> {
+    const first = this.#splice(call, this.#refused)
+    const answer = await send(first.added.length > 0 ? { ...call, body: first.body } : call)
+    return isRefusal(answer) ? this.#withFewer(call, send, answer, first.added) : answer
+  }
+
+  /** Goes on after a refusal: without the hints that it names, for as long as it names some. */
+  async #withFewer<T extends { kind: string }>(
+    call: EngineCall,
+    send: (call: EngineCall) => Promise<T | Answer | Failure>,
+    refusal: Answer,
+    given: readonly Hint[],
+  ): Promise<T | Answer | Failure> {
     const without = new Set(this.#refused)
     const blamed: Hint[] = []
+    let [answer, added]: [T | Answer | Failure, readonly Hint[]] = [refusal, given]
     for (;;) {
-      const { added, body } = this.#splice(call, without)
-      const answer = await send(added.length > 0 ? { ...call, body } : call)
       const named = added.filter((hint) => refuses(answer, hint))
       if (named.length === 0) {
         // Only then was it the hint that the engine refused.
@@ -70,6 +81,9 @@ export class HintingClient {
       }
       for (const hint of named) without.add(hint)
       blamed.push(...named)
+      const next = this.#splice(call, without)
+      added = next.added
+      answer = await send(added.length > 0 ? { ...call, body: next.body } : call)
     }
   }
 

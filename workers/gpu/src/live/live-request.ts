@@ -22,7 +22,7 @@ export type LiveTools = Omit<WorkerTools, 'workerId' | 'flusher' | 'onFree' | 'd
 }
 
 /** How one ended: its result, or undefined when there is nothing to record. */
-export type LiveEnd = Omit<RequestResult, 'bytes'> | undefined
+export type LiveEnd = RequestResult | undefined
 
 const errors = {
   full: {
@@ -247,6 +247,7 @@ export class LiveRequest implements Task {
       modelVersion: this.#tools.modelVersion(job.model),
       bodyHash: hash('sha256', this.#body, 'hex'),
       requestBytes: null,
+      bytes: null,
       ...(job.route === undefined ? {} : { route: job.route }),
       ...(job.holds ? { holds: job.holds } : {}),
       ...(job.endUser === undefined ? {} : { endUser: job.endUser }),

@@ -69,7 +69,10 @@ export class LiveRunner implements Running {
       cancelDeadline()
       lost.removeEventListener('abort', onLost)
       if (this.#newest.get(job.requestId) === request) this.#newest.delete(job.requestId)
-      if (result) await flusher.add({ result, line: null, content: kept?.content })
+      if (result) {
+        const finished = { result, line: null, content: kept?.content }
+        await new Promise<void>((stored) => flusher.add(finished, stored))
+      }
       await settleDone({ receiver, leased, clock, logger })
       this.#held.delete(request)
       onFree()

@@ -8,7 +8,8 @@ import type { WorkerMetrics } from '../metrics.ts'
 
 /** A result on its way out; `line` is its line of the output or error file, null for a real-time request. */
 export interface FinishedRequest {
-  readonly result: Omit<RequestResult, 'bytes'>
+  /** Where its bytes lie is written into it when they are stored. */
+  readonly result: RequestResult
   readonly line: Buffer | null
   /** Of a real-time request whose content is to be kept. */
   readonly content?: KeptContent | undefined
@@ -17,10 +18,8 @@ export interface FinishedRequest {
 interface Pending {
   readonly finished: FinishedRequest | undefined
   readonly note: ChunkNote | undefined
-  readonly resolve: () => void
+  readonly stored: () => void
 }
-
-const nothing: Omit<Pending, 'resolve'> = { finished: undefined, note: undefined }
 
 interface Group {
   readonly tenantId: string
@@ -51,27 +50,27 @@ export class ResultFlusher implements Running {
     return this.#unflushed
   }
 
-  /** Resolves once the results queue has accepted the result; never rejects. Unresolved if stopped before. */
-  add(finished: FinishedRequest): Promise<void> {
+  /** Calls `stored` once the results queue has accepted the result; never if stopped before. */
+  add(finished: FinishedRequest, stored: () => void): void {
     const { tenantId, batchId } = finished.result
-    return this.#push({ tenantId, batchId }, { finished, note: undefined })
+    this.#push(tenantId, batchId, { finished, note: undefined, stored })
   }
 
-  /** Sends a chunk's note with the next event of its batch. Resolves as `add`. */
+  /** Sends a chunk's note with the next event of its batch. Resolves when `add` would call `stored`; never rejects. */
   note(tenantId: string, note: ChunkNote): Promise<void> {
-    return this.#push({ tenantId, batchId: note.batchId }, { finished: undefined, note })
+    return new Promise((stored) => this.#push(tenantId, note.batchId, { finished: undefined, note, stored }))
   }
 
   /** Sees to it that an event tells of the engine's idle time, also when nothing else is to be told. */
   tellIdle(): void {
-    if (this.#idleIsDue(this.#options.clock.now())) void this.#push({ tenantId: '', batchId: null }, nothing)
+    if (this.#idleIsDue(this.#options.clock.now())) this.#pushNothing()
   }
 
   /** Flushes all there is, waiting no longer than `withinMs` for it, then gives the rest up: its jobs run again. */
   async drain(withinMs: number): Promise<void> {
     const limit = new AbortController()
     this.#lastIdle = true
-    void this.#push({ tenantId: '', batchId: null }, nothing)
+    this.#pushNothing()
     const stored = async () => {
       for (;;) {
         for (const group of this.#groups.values()) this.#flush(group)
@@ -93,22 +92,24 @@ export class ResultFlusher implements Running {
     }
   }
 
-  #push(where: { tenantId: string; batchId: string | null }, item: Omit<Pending, 'resolve'>): Promise<void> {
-    return new Promise((resolve) => {
-      const key = where.batchId ?? ''
-      const group = this.#groups.get(key) ?? { ...where, pending: [], cancelTimer: undefined }
-      this.#groups.set(key, group)
-      group.pending.push({ ...item, resolve })
-      this.#unflushed++
-      this.#options.metrics.unflushed.set(this.#unflushed)
-      if (group.pending.length >= this.#options.resultsMax) this.#flush(group)
-      else {
-        group.cancelTimer ??= this.#options.clock.after(this.#options.intervalMs, () => {
-          group.cancelTimer = undefined
-          this.#flush(group)
-        })
-      }
-    })
+  #pushNothing(): void {
+    this.#push('', null, { finished: undefined, note: undefined, stored: () => {} })
+  }
+
+  #push(tenantId: string, batchId: string | null, item: Pending): void {
+    const key = batchId ?? ''
+    const known = this.#groups.get(key)
+    const group = known ?? { tenantId, batchId, pending: [], cancelTimer: undefined }
+    if (!known) this.#groups.set(key, group)
+    group.pending.push(item)
+    this.#unflushed++
+    if (group.pending.length >= this.#options.resultsMax) this.#flush(group)
+    else {
+      group.cancelTimer ??= this.#options.clock.after(this.#options.intervalMs, () => {
+        group.cancelTimer = undefined
+        this.#flush(group)
+      })
+    }
   }
 
   #idleIsDue(nowMs: number): boolean {
@@ -138,6 +139,7 @@ export class ResultFlusher implements Running {
   async #store(group: Group, items: readonly Pending[]): Promise<void> {
     const { clock, metrics, pool, sender, workerId } = this.#options
     const startedMs = clock.now()
+    metrics.unflushed.set(this.#unflushed)
     const part = partOf(group, items, startedMs)
     const event: ResultEvent = {
       v: 1,
@@ -162,7 +164,7 @@ export class ResultFlusher implements Running {
     metrics.flushSeconds.observe((clock.now() - startedMs) / 1000)
     this.#unflushed -= items.length
     metrics.unflushed.set(this.#unflushed)
-    for (const item of items) item.resolve()
+    for (const { stored } of items) stored()
   }
 
   /** Stores what is to be kept of live requests, and says in their results where; false when stopped before. */
@@ -236,13 +238,14 @@ function partOf(group: Group, items: readonly Pending[], nowMs: number) {
   for (const { finished } of items) {
     if (!finished) continue
     const { line, result } = finished
-    // The place of the line without its line feed.
-    results.push({ ...result, bytes: line && { offset, length: line.length - 1 } })
+    results.push(result)
     if (!line) continue
+    // Without its line feed.
+    result.bytes = { offset, length: line.length - 1 }
     lines.push(line)
     offset += line.length
   }
   const { batchId, tenantId } = group
   const key = batchId !== null && lines.length > 0 ? blobKeys.part(tenantId, batchId, newId('part_', nowMs)) : null
-  return { key, bytes: Buffer.concat(lines), results }
+  return { key, bytes: Buffer.concat(lines, offset), results }
 }
