@@ -35,9 +35,9 @@ const on = (client: Pick<PGlite, 'query'>): Queryable => ({
     (await client.query<R>(sql, values ? [...values] : [])).rows,
 })
 const db: Pick<Database, 'query' | 'tx'> = { ...on(pglite), tx: (work) => pglite.transaction((tx) => work(on(tx))) }
-const openPgvector = async () => {
+const openPgvector = async (options: { comparedMax?: number } = {}) => {
   await pglite.query('DROP TABLE IF EXISTS semantic_answers')
-  const index = await openPgvectorIndex({ db, logger: silentLogger, dimensions: 256, ttlMs })
+  const index = await openPgvectorIndex({ db, logger: silentLogger, dimensions: 256, ttlMs, ...options })
   if (!index) throw new Error('pgvector is not there')
   return index
 }
@@ -45,7 +45,8 @@ const openScan = async () => makeScanIndex({ clock: new ManualClock(Date.now()),
 
 describe.each<[string, () => Promise<AnswerIndex>]>([
   ['scan', openScan],
-  ['pgvector', openPgvector],
+  ['pgvector', () => openPgvector()],
+  ['pgvector, as of many answers,', () => openPgvector({ comparedMax: 0 })],
 ])('the %s index', (_name, open) => {
   it('finds the nearest questions of the same hard key, nearest first', async () => {
     const index = await open()
@@ -163,6 +164,22 @@ describe('while the scan index compares many vectors', () => {
     expect(await looking).toEqual([])
   })
 })
+
+it.each([0, 100, 1_000])(
+  'pgvector finds an answer behind many nearer ones of another hard key (compared: %i)',
+  async (comparedMax) => {
+    const index = await openPgvector({ comparedMax })
+    const { hardKey: _, vector: near, ...entry } = entryOf('the quick brown fox')
+    await pglite.query(
+      `INSERT INTO semantic_answers (id, tenant_id, hard_key, question, answer, embedding, dimensions, stored_at)
+     SELECT 'o' || i, 't', 'other', 'q', '{}', $1::vector, 256, now() FROM generate_series(1, 300) AS i`,
+      [`[${near.join(',')}]`],
+    )
+    await index.add({ ...entry, hardKey: 'k', vector: ngramEmbedding('the quick brown foxes') })
+    const found = await index.nearest({ hardKey: 'k', vector: near, count: 4 })
+    expect(found.map(({ question }) => question)).toEqual(['the quick brown fox'])
+  },
+)
 
 it('pgvector looks the nearest up in its index', async () => {
   await openPgvector()

@@ -7,18 +7,26 @@ import type { AnswerIndex } from './answer-index.ts'
 const lockKey = 7_074_610_432
 /** HNSW indexes no more dimensions than this; beyond it the rows of a hard key are compared one by one. */
 const indexedDimensionsMax = 2_000
+/** Rows of a hard key that are compared one by one rather than looked up. */
+const comparedMaxDefault = 2_000
+/** How many of the nearest rows, of all hard keys, a lookup finds. */
+const foundMax = 200
 
 /**
  * An index in Postgres with pgvector, which all gateways share. Undefined when the server does not have the extension
  * or does not let us use it. The extension, the table and an HNSW index for these dimensions are made when missing.
+ *
+ * HNSW knows nothing of hard keys: the nearest rows that it finds may all have others. So the rows of a hard key with few
+ * are compared one by one; of one with many the index is asked, and where that found too few of them, they are compared, too.
  */
 export async function openPgvectorIndex(options: {
   db: Pick<Database, 'query' | 'tx'>
   logger: Logger
   dimensions: number
   ttlMs: number
+  comparedMax?: number
 }): Promise<AnswerIndex | undefined> {
-  const { db, dimensions, logger, ttlMs } = options
+  const { comparedMax = comparedMaxDefault, db, dimensions, logger, ttlMs } = options
   try {
     await db.tx((tx) => prepare(tx, dimensions))
   } catch (err) {
@@ -27,18 +35,19 @@ export async function openPgvectorIndex(options: {
   }
   const cast = `vector(${dimensions})`
   const young = `stored_at > now() - $3::float8 * interval '1 millisecond' AND (expires_at IS NULL OR expires_at > now())`
-  const [iterative] = await db.query("SELECT 1 FROM pg_settings WHERE name = 'hnsw.iterative_scan'")
+  const distance = `embedding::${cast} <=> $2::${cast}`
+  // The index is of the distance alone: what is added to it keeps Postgres from using it.
+  const sql = (order: string) => `SELECT question, answer, 1 - (${distance}) AS similarity FROM semantic_answers
+    WHERE hard_key = $1 AND dimensions = ${dimensions} AND ${young} ORDER BY ${order} LIMIT $4`
+  const [compared, lookedUp] = [sql(`(${distance}) + 0`), sql(distance)]
+  type Found = { question: string; answer: Answer; similarity: number } & Row
   return {
     nearest: ({ hardKey, vector, count }) =>
       db.tx(async (tx) => {
-        // The index knows nothing of hard keys: it has to go on until enough rows have the right one.
-        if (iterative) await tx.query("SET LOCAL hnsw.iterative_scan = 'strict_order'")
-        const rows = await tx.query<{ question: string; answer: Answer; similarity: number } & Row>(
-          `SELECT question, answer, 1 - (embedding::${cast} <=> $2::${cast}) AS similarity FROM semantic_answers
-           WHERE hard_key = $1 AND dimensions = ${dimensions} AND ${young}
-           ORDER BY embedding::${cast} <=> $2::${cast} LIMIT $4`,
-          [hardKey, textOf(vector), ttlMs, count],
-        )
+        const values = [hardKey, textOf(vector), ttlMs, count]
+        const [key] = await tx.query<Row & { rows: number }>(countAndSet, [hardKey, comparedMax + 1, String(foundMax)])
+        const found = (key?.rows ?? 0) > comparedMax ? await tx.query<Found>(lookedUp, values) : []
+        const rows = found.length < count ? await tx.query<Found>(compared, values) : found
         return rows.map(({ question, answer, similarity }) => ({ question, answer, similarity }))
       }),
     add: async ({ tenantId, hardKey, question, vector, answer, ttlMs: entryTtlMs = ttlMs }) => {
@@ -66,6 +75,10 @@ export async function openPgvectorIndex(options: {
     stop: async () => {},
   }
 }
+
+/** How many rows a hard key has, as far as it matters, and how far a lookup of this transaction goes. */
+const countAndSet = `SELECT count(*)::int AS rows, set_config('hnsw.ef_search', $3, true) AS set
+  FROM (SELECT FROM semantic_answers WHERE hard_key = $1 LIMIT $2) AS first_rows`
 
 /** Deletes a tenant's answers from the database, also while no index is open; nothing when there never was one. */
 export async function eraseStoredTenant(db: Queryable, tenantId: string): Promise<void> {
