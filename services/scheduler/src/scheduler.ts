@@ -9,6 +9,7 @@ import { type ClaimedWork, type ClaimKind, workOnClaim } from './claim.ts'
 import { BatchCloser } from './close-batches.ts'
 import { runErasures, sweepErased } from './erase/erasures.ts'
 import { sweepLiveContent } from './erase/live-content.ts'
+import { sweepQueues } from './erase/waiting-jobs.ts'
 import { finaliseClaimed } from './finalise/finalise-claimed.ts'
 import { readJudgeRun } from './judge/read-run.ts'
 import { startJudgeRun } from './judge/start-run.ts'
@@ -118,6 +119,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     loop('metrics', () => observe(db, metrics).then(() => false), 5 * pollMs),
     loop('sweep', () => sweep({ db, blobs, pools, logger, clock, config }), sweepMs),
     loop('bodies', () => sweepBodies({ blobs, pools, logger, nowMs: clock.now() }).then(() => false), sweepBodiesMs),
+    loop('queues', () => sweepQueues({ pools, clock, logger }).then(() => false), sweepBodiesMs),
     loop('erasures', (signal) => runErasures({ db, blobs, pools, clock, logger }, signal)),
     loop('live-content', () => sweepLiveContent({ db, blobs, pools, config }), sweepMs),
     loop('erased', () => sweepErased({ db, blobs, pools, clock, logger }), sweepMs),

@@ -8,6 +8,7 @@ import { eventually } from '@forebay/test-support'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { line, makeTestKit, readLines, type TestKit } from '../testing/test-kit.ts'
 import { runErasures, sweepErased } from './erasures.ts'
+import { sweepQueues } from './waiting-jobs.ts'
 
 let kit: TestKit
 beforeAll(async () => {
@@ -219,6 +220,10 @@ test('nothing that was asked is left on a queue, among dead letters or beside th
   expect(left.map(({ id }) => id).sort()).toEqual(['of another', 'waits'])
   expect([(await driver.depth()).dead, await lone.blobs.size(`queue/${key}`)]).toEqual([0, undefined])
   await driver.ack(left)
+  // Where no worker comes, what is too late goes without anybody asking.
+  await send('late')
+  await sweepQueues({ ...lone, clock: systemClock, logger: silentLogger })
+  expect(await driver.depth()).toMatchObject({ visible: 0, inFlight: 0, delayed: 0 })
   await lone.db.query('UPDATE erasures SET claimed_until = now()')
   await run()
   expect(await lone.db.query('SELECT status FROM erasures')).toEqual([{ status: 'completed' }])

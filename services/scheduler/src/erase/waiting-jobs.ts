@@ -1,5 +1,5 @@
 import { bareWorkJob, queueName, type RequestJob, type WorkJob, workJobSchema } from '@forebay/contracts'
-import type { Clock, Logger } from '@forebay/kernel'
+import { type Clock, describeError, type Logger } from '@forebay/kernel'
 import type { Pools } from '@forebay/pools'
 import { dropJobs, makeJsonCodec, tenantBodyPrefixes } from '@forebay/queue-core'
 
@@ -17,35 +17,48 @@ export interface WaitingOptions {
 
 /**
  * Drops from every pool's queues the live requests whose deadline is past, whoever's they are: those that no worker came
- * for, and of dead letters those that still have their content. Answers how many requests for which `isTheirs` holds still wait to run.
+ * for, and of dead letters those that still have their content. Answers how many requests for which `isTheirs` holds
+ * still wait to run. Rejects when a pool cannot be reached.
  */
 export async function dropExpiredRequests(
   options: WaitingOptions,
   isTheirs: (job: RequestJob) => boolean,
 ): Promise<number> {
-  const { clock, pools } = options
   const theirs = new Set<string>()
-  for (const { name } of pools.list()) {
-    const queues = await pools.queues(name)
-    for (const lane of lanes) {
-      const driver = queues.queue(queueName(name, lane))
-      await driver.ensure()
-      await dropJobs<WorkJob>({
-        ...options,
-        driver,
-        codec,
-        leaseMs,
-        dead: deadMax,
-        drop: (job) => {
-          if (job.kind !== 'request') return false
-          const expired = job.deadlineMs <= clock.now()
-          if (!expired && isTheirs(job)) theirs.add(job.requestId)
-          return expired
-        },
-      })
-    }
+  const onKept = (job: RequestJob) => {
+    if (isTheirs(job)) theirs.add(job.requestId)
   }
+  for (const { name } of options.pools.list()) await dropFrom(options, name, { whole: true, onKept })
   return theirs.size
+}
+
+/** The same of what lies at the head of the queues, which is the oldest: where no worker comes it is all there is. Never rejects. */
+export async function sweepQueues(options: WaitingOptions): Promise<void> {
+  for (const { name } of options.pools.list()) {
+    await dropFrom(options, name, { whole: false, onKept: () => {} }).catch((err: unknown) => {
+      options.logger.warn({ pool: name, reason: describeError(err) }, 'old requests on queues not looked for')
+    })
+  }
+}
+
+async function dropFrom(
+  options: WaitingOptions,
+  pool: string,
+  how: { whole: boolean; onKept: (job: RequestJob) => void },
+): Promise<void> {
+  const { clock, pools } = options
+  const queues = await pools.queues(pool)
+  for (const lane of lanes) {
+    const driver = queues.queue(queueName(pool, lane))
+    await driver.ensure()
+    const drop = (job: WorkJob) => {
+      if (job.kind !== 'request') return false
+      const expired = job.deadlineMs <= clock.now()
+      if (!expired) how.onKept(job)
+      return expired
+    }
+    await dropJobs({ ...options, driver, codec, leaseMs, drop, dead: how.whole ? deadMax : 0, whole: how.whole })
+  }
 }
 
 /** Deletes the bodies stored beside queues that were sent for a tenant before the hour of `beforeMs`. */

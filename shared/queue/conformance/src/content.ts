@@ -67,7 +67,14 @@ export function contentCases(h: () => Harness): void {
     for (const _ of [1, 2, 3]) await queue.deadLetter(await receiveOne(queue), { code: 'broken' })
     await queue.send(['old', 'young'].map((text) => ({ id: text, body: codec.encode({ name: 'n', text }) })))
     const sweep = () =>
-      dropJobs({ ...options, driver: queue, leaseMs: longLeaseMs, drop: ({ text }) => text === 'old', dead: 10 })
+      dropJobs({
+        ...options,
+        driver: queue,
+        leaseMs: longLeaseMs,
+        drop: ({ text }) => text === 'old',
+        dead: 10,
+        whole: true,
+      })
     expect(await sweep()).toBe(2)
     const left = [await receiveOne(queue, 8_000), await receiveOne(queue, 8_000)]
     expect(left.map(({ id }) => id).sort()).toEqual(['dead-young', 'young'])
