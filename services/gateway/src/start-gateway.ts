@@ -60,7 +60,10 @@ export async function startGateway(options: {
     metrics,
     requestTimeoutMs: config.requestTimeoutMs,
     // A queue that cannot be reached has, for a request in it, no worker.
-    poolHeardMs: (pool) => (pools.trouble(pool) ? Number.NEGATIVE_INFINITY : models.lastHeardMs(pool)),
+    poolSigns: (pool) => ({
+      heardMs: pools.trouble(pool) ? Number.NEGATIVE_INFINITY : models.lastHeardMs(pool),
+      lostMs: models.lostMs(pool),
+    }),
   })
   const { requestsPerMinute, tokensPerMinute } = config
   const limits = makeTenantLimits({ windows, clock, metrics, requestsPerMinute, tokensPerMinute })
@@ -145,7 +148,6 @@ export async function startGateway(options: {
     await calls.start()
     await complexity.start()
     answers.start()
-    reporter.start()
     await cacheRules.start()
     authenticator.start()
     probe.start()

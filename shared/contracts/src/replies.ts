@@ -3,8 +3,8 @@ import { usageSchema } from './jobs.ts'
 
 /**
  * A reply: the frames a worker sends to the inbox of the gateway whose client waits. `seq` counts from 0 without
- * gaps, so a frame lost on the bus is noticed. `accepted` says which worker runs it; `alive` comes every second while
- * nothing else does.
+ * gaps, so a frame lost on the bus is noticed. `accepted` says which worker has it, where nothing else came in the first
+ * quarter of a second; `alive` comes every second while nothing else does.
  */
 export const replyFrameSchema = z.discriminatedUnion('type', [
   z.object({

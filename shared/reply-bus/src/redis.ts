@@ -1,14 +1,8 @@
-import { setImmediate } from 'node:timers/promises'
-import {
-  type Announcement,
-  announcementSchema,
-  type Control,
-  controlSchema,
-  type ReplyFrame,
-  replyFrameSchema,
-} from '@forebay/contracts'
+import { type Announcement, announcementSchema, type Control, controlSchema, type ReplyFrame } from '@forebay/contracts'
 import { describeError, ForebayError, type Logger } from '@forebay/kernel'
 import { Redis } from 'ioredis'
+import { makeOutbox } from './outbox.ts'
+import { parseFrames } from './parse-frames.ts'
 import type { ReplyBus } from './port.ts'
 
 const prefix = 'forebay:bus:'
@@ -75,30 +69,15 @@ export function makeRedisReplyBus(options: { url: string; logger: Logger }): Rep
     }
   }
 
-  // Frames sent in one turn of the event loop travel as one message: publishing is most of what a frame costs.
-  const outgoing = new Map<string, { frames: ReplyFrame[]; sent: Promise<void> }>()
-  const send = (inbox: string, frame: ReplyFrame): Promise<void> => {
-    const waiting = outgoing.get(inbox)
-    if (waiting) {
-      waiting.frames.push(frame)
-      return waiting.sent
-    }
-    const frames = [frame]
-    const sent = setImmediate().then(() => {
-      outgoing.delete(inbox)
-      return publish(`inbox:${inbox}`, frames)
-    })
-    outgoing.set(inbox, { frames, sent })
-    return sent
-  }
+  const outbox = makeOutbox((inbox, frames) => publish(`inbox:${inbox}`, frames))
   const stop = async () => {
-    await Promise.allSettled([...outgoing.values()].map(({ sent }) => sent))
+    await outbox.settled()
     await Promise.all([quit(publisher), quit(subscriber)])
   }
 
   let stopped: Promise<void> | undefined
   return {
-    send,
+    send: (inbox, frame) => outbox.send(inbox, frame),
     receive: (inbox, onFrame) =>
       hear<ReplyFrame[]>(`inbox:${inbox}`, parseFrames, (frames) => {
         for (const frame of frames) onFrame(frame)
@@ -114,18 +93,6 @@ export function makeRedisReplyBus(options: { url: string; logger: Logger }): Rep
     },
     stop: () => (stopped ??= stop()),
   }
-}
-
-function parseFrames(value: unknown): ReplyFrame[] {
-  if (!Array.isArray(value)) throw new Error('no list of frames')
-  return value.map(parseFrame)
-}
-
-// Frames come many a second from our own workers: those of data are checked by the discriminating field alone.
-function parseFrame(value: unknown): ReplyFrame {
-  if (value !== null && typeof value === 'object' && 'type' in value && value.type === 'data')
-    return value as ReplyFrame
-  return replyFrameSchema.parse(value)
 }
 
 async function quit(redis: Redis): Promise<void> {

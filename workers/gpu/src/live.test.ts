@@ -41,16 +41,15 @@ it('replies with the whole answer in frames numbered without gaps, and stores th
   const sim = await startEngineSim({ profile: 'instant' })
   cleanups.push(() => sim.stop())
   const b = await bench()
-  const worker = await b.worker(sim.url)
+  await b.worker(sim.url)
   await b.ask({ messages, max_tokens: 5 }, { route: 'eu: the best score.' })
   await eventually(() => has(b, 'end') && b.results.length === 1, { what: 'the reply and its result' })
   await b.settled('default.realtime')
   const frames = b.frames.filter((frame) => frame.type !== 'alive')
-  expect(frames.map((frame) => frame.type)).toEqual(['accepted', 'head', 'data', 'end'])
+  expect(frames.map((frame) => frame.type).slice(-3)).toEqual(['head', 'data', 'end'])
   expect(b.frames.map((frame) => frame.seq)).toEqual(b.frames.map((_, i) => i))
-  expect(frames[0]).toMatchObject({ workerId: worker.workerId })
   const { usage } = JSON.parse(textOf(b))
-  expect(frames[3]).toMatchObject({ usage: { completionTokens: usage.completion_tokens } })
+  expect(frames.at(-1)).toMatchObject({ usage: { completionTokens: usage.completion_tokens } })
   expect(b.results[0]).toMatchObject({
     requestId: 'req_1',
     batchId: null,
@@ -59,6 +58,30 @@ it('replies with the whole answer in frames numbered without gaps, and stores th
     route: 'eu: the best score.',
     bytes: null,
   })
+})
+
+it('says who has a request whose answer does not begin at once, then every second that it is alive', async () => {
+  const answers: (() => void)[] = []
+  const engine = await fake((_, res) => {
+    const answer = () => res.setHeader('content-type', 'application/json').end(completion())
+    if (answers.push(answer) === 1) answer()
+  })
+  const { b, clock } = await benchByHand()
+  const worker = await b.worker(engine.url)
+  await b.ask({ messages })
+  const later = async (done: () => boolean) => {
+    await clock.advance(10)
+    return done()
+  }
+  await eventually(() => later(() => has(b, 'end')), { what: 'the answer that comes at once' })
+  await b.ask({ messages }, { requestId: 'req_2' })
+  await eventually(() => later(() => answers.length === 2), { what: 'the engine call' })
+  const typesOf = () => b.frames.filter(({ requestId }) => requestId === 'req_2').map(({ type }) => type)
+  await clock.advance(3_000)
+  answers[1]?.()
+  await eventually(() => later(() => typesOf().includes('end')), { what: 'the other answer' })
+  expect(typesOf()).toEqual(['accepted', 'alive', 'alive', 'head', 'data', 'end'])
+  expect(b.frames.find(({ type }) => type === 'accepted')).toMatchObject({ workerId: worker.workerId, seq: 0 })
 })
 
 it('relays a stream chunk by chunk as the engine sends it, characters whole, usage read on the way', async () => {

@@ -270,7 +270,6 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     flusher.tellIdle()
   })
   chunks.start()
-  live.start()
   monitor.start()
   several?.manager.start()
   pulling.start()

@@ -34,12 +34,9 @@ export class HitReporter implements Running {
     return this.#waiting >= waitingMax
   }
 
-  start(): void {
-    this.#stopTimer ??= this.#options.clock.every(flushEveryMs, () => void this.flush())
-  }
-
   /** Takes one hit; it is sent within 250 ms. */
   report(result: RequestResult): void {
+    this.#stopTimer ??= this.#options.clock.every(flushEveryMs, () => void this.#tick())
     const waiting = this.#fresh.get(result.pool)
     if (waiting) waiting.push(result)
     else this.#fresh.set(result.pool, [result])
@@ -58,8 +55,7 @@ export class HitReporter implements Running {
   /** Sends what waits, for up to 5 s. */
   async stop(): Promise<void> {
     const { clock, logger } = this.#options
-    this.#stopTimer?.()
-    this.#stopTimer = undefined
+    this.#stopTicking()
     const untilMs = clock.now() + stopMs
     await this.flush()
     while (this.#waiting > 0 && clock.now() < untilMs) {
@@ -67,6 +63,17 @@ export class HitReporter implements Running {
       await this.flush()
     }
     if (this.#waiting > 0) logger.error({ hits: this.#waiting }, 'cache hits could not be reported')
+  }
+
+  async #tick(): Promise<void> {
+    await this.flush()
+    // While nothing is answered from a cache, the process is not woken for it.
+    if (this.#waiting === 0) this.#stopTicking()
+  }
+
+  #stopTicking(): void {
+    this.#stopTimer?.()
+    this.#stopTimer = undefined
   }
 
   async #flush(): Promise<void> {

@@ -5,6 +5,7 @@ import { LiveCall } from './live-call.ts'
 
 const startMs = 1_000_000
 const never = Number.NEGATIVE_INFINITY
+const heard = (heardMs: number) => ({ heardMs, lostMs: never })
 
 function start(deadlineMs = startMs + 60_000, other?: string) {
   const done: string[] = []
@@ -34,10 +35,10 @@ describe('a call whose worker falls silent for 5 s', () => {
     for (const attempt of [1, 2, 3]) {
       call.take(frame(attempt, 0, 'accepted'), nowMs)
       call.take(frame(attempt, 1), nowMs + 4_000)
-      call.check(nowMs + 8_999, nowMs)
+      call.check(nowMs + 8_999, heard(nowMs))
       expect(call.attempt).toBe(attempt)
       nowMs += 9_000
-      call.check(nowMs, nowMs)
+      call.check(nowMs, heard(nowMs))
     }
     expect(done).toEqual([
       ...['cancel 1', 'lost 1 silent', 'send 2'],
@@ -54,7 +55,7 @@ describe('a call whose worker falls silent for 5 s', () => {
     call.take(frame(1, 1, 'data'), startMs)
     await call.next()
     call.commit()
-    call.check(startMs + 5_000, startMs)
+    call.check(startMs + 5_000, heard(startMs))
     await expect(call.next()).rejects.toMatchObject({ code: 'engine_error' })
     expect(done).toEqual(['cancel 1', 'lost 1 silent'])
   })
@@ -63,23 +64,41 @@ describe('a call whose worker falls silent for 5 s', () => {
 describe('a call that no worker accepts', () => {
   it('is refused with Retry-After 5 s after the last sign of a worker of its pool', async () => {
     const { call, done } = start()
-    call.check(startMs + 4_999, never)
+    call.check(startMs + 4_999, heard(never))
     expect(call.over).toBe(false)
-    call.check(startMs + 5_000, startMs + 1_000)
+    call.check(startMs + 5_000, heard(startMs + 1_000))
     expect(call.over).toBe(false)
-    call.check(startMs + 6_000, startMs + 1_000)
+    call.check(startMs + 6_000, heard(startMs + 1_000))
     await expect(call.next()).rejects.toMatchObject({ code: 'overloaded', status: 503, retryAfterMs: 5_000 })
     expect(done).toEqual(['cancel 1'])
   })
 
   it('waits till its deadline while workers live, and one that runs too long ends then too', async () => {
     const queued = start()
-    queued.call.check(startMs + 60_000, startMs + 60_000)
+    queued.call.check(startMs + 60_000, heard(startMs + 60_000))
     await expect(queued.call.next()).rejects.toMatchObject({ code: 'overloaded', status: 503 })
     const running = start()
     running.call.take(running.frame(1, 0, 'accepted'), startMs + 59_000)
-    running.call.check(startMs + 60_000, startMs + 60_000)
+    running.call.check(startMs + 60_000, heard(startMs + 60_000))
     await expect(running.call.next()).rejects.toMatchObject({ code: 'engine_timeout', status: 504 })
+  })
+})
+
+describe('a call of a pool that lost a worker', () => {
+  it('goes to another worker when the lost one may have had it, and once only', () => {
+    const { call, done, frame } = start()
+    const look = (ms: number, lostMs: number) =>
+      call.check(startMs + ms, { heardMs: startMs + ms, lostMs: startMs + lostMs })
+    look(4_000, -1)
+    expect(done).toEqual([])
+    look(4_000, 0)
+    look(4_250, 0)
+    look(6_000, 3_999)
+    expect(done).toEqual(['cancel 1', 'lost 1 silent', 'send 2'])
+    // Another has it.
+    call.take(frame(2, 0, 'accepted'), startMs + 6_000)
+    look(10_000, 5_000)
+    expect(done).toHaveLength(3)
   })
 })
 
@@ -94,12 +113,12 @@ it('takes no frame of another attempt, nor any once it is over', () => {
 describe('a call whose pool fails it', () => {
   it('goes to another pool when no worker of its own is heard of for 5 s', async () => {
     const { call, done } = start(undefined, 'q')
-    call.check(startMs + 4_999, never)
+    call.check(startMs + 4_999, heard(never))
     expect(done).toEqual([])
-    call.check(startMs + 5_000, never)
+    call.check(startMs + 5_000, heard(never))
     expect(done).toEqual(['cancel 1', 'lost 1 pool', 'send 2'])
     expect(call.pool).toBe('q')
-    call.check(startMs + 10_000, never)
+    call.check(startMs + 10_000, heard(never))
     expect(await call.next()).toEqual({ type: 'restart' })
     await expect(call.next()).rejects.toMatchObject({ code: 'overloaded' })
   })

@@ -22,14 +22,23 @@ export type LossReason = 'silent' | 'gap' | 'pool'
 /** A call's times, in milliseconds. */
 export const callLimits = { attemptsMax: 3, silentMs: 5_000, noWorkerMs: 5_000, backlogMax: 16 * 1024 * 1024 } as const
 
+/** What is known of a pool's workers (epoch ms; long ago when never). */
+export interface PoolSigns {
+  /** When a live one was last heard of. */
+  heardMs: number
+  /** When one was last alive that fell silent since. */
+  lostMs: number
+}
+
 /**
  * One real-time request that waits for its reply. Pure but for its actions: time comes in by `check`.
  *
- *   queued ──accepted──▶ running ──end──▶ over
- *     ▲                     │ silent for 5 s, or a frame missing
- *     └─── next attempt ◀───┘ (at most 3, and only until the client saw a byte; then the call fails)
+ *   queued ──first frame──▶ running ──end──▶ over
+ *     ▲ │ a worker of the pool lost    │ silent for 5 s, or a frame missing
+ *     └─┴──────── next attempt ◀───────┘ (at most 3, and only until the client saw a byte; then the call fails)
  *
- * A pool that has no worker, or whose engine is down, loses the attempt to another pool, if there is one.
+ * A worker says nothing of a request that it has for less than a quarter of a second, so one that is lost may have
+ * had any that is queued. A pool that has no worker, or whose engine is down, loses the attempt to another pool, if there is one.
  */
 export class LiveCall {
   readonly requestId: string
@@ -134,7 +143,7 @@ export class LiveCall {
   }
 
   /** Looks at the time: gives up a silent attempt, a pool without workers, and a call past its deadline. */
-  check(nowMs: number, poolHeardMs: number): void {
+  check(nowMs: number, pool: PoolSigns): void {
     if (this.over) return
     if (nowMs >= this.#deadlineMs) {
       const waited = `${Math.round((this.#deadlineMs - this.#startedMs) / 1000)} s`
@@ -150,7 +159,7 @@ export class LiveCall {
       this.#lose('silent', nowMs)
     } else if (
       this.#state === 'queued' &&
-      nowMs - Math.max(poolHeardMs, this.#attemptStartedMs) >= callLimits.noWorkerMs
+      nowMs - Math.max(pool.heardMs, this.#attemptStartedMs) >= callLimits.noWorkerMs
     ) {
       if (this.#leavePool(nowMs)) return
       this.#actions.cancel(this.#attempt, 'left')
@@ -161,6 +170,8 @@ export class LiveCall {
           { retryAfterMs: callLimits.noWorkerMs },
         ),
       )
+    } else if (this.#state === 'queued' && this.#attemptStartedMs <= pool.lostMs) {
+      this.#lose('silent', nowMs)
     }
   }
 

@@ -20,7 +20,7 @@ import { bodiesIn, type JobSender, makeJobSender, makeJsonCodec } from '@forebay
 import type { ReplyBus } from '@forebay/reply-bus'
 import { LRUCache } from 'lru-cache'
 import type { GatewayMetrics } from '../metrics.ts'
-import { LiveCall } from './live-call.ts'
+import { LiveCall, type PoolSigns } from './live-call.ts'
 
 /** A request to run: the job without what the attempts set. */
 export type LiveRequest = Omit<RequestJob, 'v' | 'kind' | 'attempt' | 'replyTo' | 'acceptedAtMs' | 'deadlineMs'>
@@ -39,7 +39,7 @@ export class LiveCalls implements Running {
     logger: Logger
     metrics: GatewayMetrics
     requestTimeoutMs: number
-    poolHeardMs: (pool: string) => number
+    poolSigns: (pool: string) => PoolSigns
   }
   readonly #inbox: string
   readonly #calls = new Map<string, LiveCall>()
@@ -57,8 +57,7 @@ export class LiveCalls implements Running {
     metrics: GatewayMetrics
     /** Longest a call may take. */
     requestTimeoutMs: number
-    /** When a live worker of a pool was last heard of. */
-    poolHeardMs: (pool: string) => number
+    poolSigns: (pool: string) => PoolSigns
   }) {
     this.#options = options
     this.#inbox = newId('gw-', options.clock.now())
@@ -66,7 +65,16 @@ export class LiveCalls implements Running {
 
   async start(): Promise<void> {
     this.#stopListening ??= await this.#options.bus.receive(this.#inbox, (frame) => this.#onFrame(frame))
+  }
+
+  /** Looks at the time for as long as there are calls: a gateway without any is not woken for them. */
+  #watch(): void {
     this.#stopTimer ??= this.#options.clock.every(checkEveryMs, () => this.#check())
+  }
+
+  #stopWatching(): void {
+    this.#stopTimer?.()
+    this.#stopTimer = undefined
   }
 
   /** Puts the request on its pool's queue, or another's, and answers the call that collects its reply. Throws `unavailable` when no such queue can be reached. */
@@ -103,6 +111,7 @@ export class LiveCalls implements Running {
       },
     })
     this.#calls.set(requestId, call)
+    this.#watch()
     metrics.liveInFlight.set(this.#calls.size)
     try {
       await send(1)
@@ -134,8 +143,7 @@ export class LiveCalls implements Running {
   }
 
   async stop(): Promise<void> {
-    this.#stopTimer?.()
-    this.#stopTimer = undefined
+    this.#stopWatching()
     this.failAll(new ForebayError('unavailable', 'The server is shutting down. Please retry.', { retryAfterMs: 1000 }))
     await this.#stopListening?.()
     this.#stopListening = undefined
@@ -153,7 +161,8 @@ export class LiveCalls implements Running {
 
   #check(): void {
     const nowMs = this.#options.clock.now()
-    for (const call of this.#calls.values()) call.check(nowMs, this.#options.poolHeardMs(call.pool))
+    for (const call of this.#calls.values()) call.check(nowMs, this.#options.poolSigns(call.pool))
+    if (this.#calls.size === 0) this.#stopWatching()
   }
 
   #tell(message: Control): void {

@@ -142,6 +142,11 @@ export class ModelDirectory implements Running {
     return this.#workers.lastHeardMs(pool)
   }
 
+  /** As `WorkerBook.lostMs`. */
+  lostMs(pool: string): number {
+    return this.#workers.lostMs(pool)
+  }
+
   /** At the start: a misspelt model in an alias would else be found by a client. */
   #nameUnknownTargets(): void {
     const known = new Set([

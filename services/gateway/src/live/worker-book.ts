@@ -1,14 +1,16 @@
 import type { Announcement } from '@forebay/contracts'
 import type { Clock } from '@forebay/kernel'
 
-/** Workers announce themselves every two seconds. */
-const workerGoneMs = 6_000
+const announceMs = 2_000
+/** A worker that was not heard of for so long is gone. */
+const workerGoneMs = 3 * announceMs
 
 /** The workers of all pools as they announced themselves last. Those that take work and were heard of lately are live. */
 export class WorkerBook {
   readonly #clock: Clock
   readonly #workers = new Map<string, Announcement & { heardMs: number }>()
   readonly #poolHeardMs = new Map<string, number>()
+  readonly #poolLostMs = new Map<string, number>()
   /** The live ones by model: every request asks for them, and they change every second or two. */
   readonly #serving = new Map<string, readonly Announcement[]>()
   #servingUntilMs = Number.NEGATIVE_INFINITY
@@ -24,9 +26,7 @@ export class WorkerBook {
     this.#workers.set(announcement.workerId, { ...announcement, heardMs })
     this.#servingUntilMs = Number.NEGATIVE_INFINITY
     if (announcement.healthy && !announcement.draining) this.#poolHeardMs.set(announcement.pool, heardMs)
-    for (const [id, worker] of this.#workers) {
-      if (heardMs - worker.heardMs > workerGoneMs) this.#workers.delete(id)
-    }
+    this.#forgetGone(heardMs)
   }
 
   /** The live workers. */
@@ -50,6 +50,24 @@ export class WorkerBook {
   /** When a worker of the pool that takes work was last heard of; long ago when never. */
   lastHeardMs(pool: string): number {
     return this.#poolHeardMs.get(pool) ?? Number.NEGATIVE_INFINITY
+  }
+
+  /**
+   * The latest time at which a worker of the pool was alive that fell silent since without having said that it leaves; long ago
+   * when none did. What it had taken by then may be lost.
+   */
+  lostMs(pool: string): number {
+    this.#forgetGone(this.#clock.now())
+    return this.#poolLostMs.get(pool) ?? Number.NEGATIVE_INFINITY
+  }
+
+  #forgetGone(now: number): void {
+    for (const [id, { draining, heardMs, pool }] of this.#workers) {
+      if (now - heardMs <= workerGoneMs) continue
+      this.#workers.delete(id)
+      const aliveMs = heardMs + announceMs
+      if (!draining && aliveMs > (this.#poolLostMs.get(pool) ?? 0)) this.#poolLostMs.set(pool, aliveMs)
+    }
   }
 
   /** Forgets who serves what, until the first of them is gone unless one announces itself before. */

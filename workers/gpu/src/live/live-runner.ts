@@ -22,11 +22,17 @@ export class LiveRunner implements Running {
     this.#bus = options.bus
   }
 
-  /** Starts the heartbeat of the replies. Safe to repeat. */
-  start(): void {
+  /** Keeps the replies alive for as long as there are any: a worker without work is not woken for them. */
+  #beat(): void {
     this.#stopBeat ??= this.#tools.clock.every(250, () => {
       for (const request of this.#newest.values()) request.keepAlive()
+      if (this.#newest.size === 0) this.#stopBeating()
     })
+  }
+
+  #stopBeating(): void {
+    this.#stopBeat?.()
+    this.#stopBeat = undefined
   }
 
   /** Requests of a lane that are not ended. */
@@ -38,7 +44,7 @@ export class LiveRunner implements Running {
 
   /** Takes a request on, replies, and settles its job once its result is stored. */
   onJob(leased: LeasedJob<RequestJob>, receiver: Pick<JobReceiver<WorkJob>, 'settle'>): void {
-    const { clock, logger, flusher, dispatcher, onFree } = this.#tools
+    const { clock, logger, flusher, dispatcher, onFree, workerId } = this.#tools
     const { job, lost } = leased
     const other = this.#newest.get(job.requestId)
     if (other && other.job.attempt >= job.attempt) {
@@ -47,7 +53,7 @@ export class LiveRunner implements Running {
       return
     }
     other?.abandon('superseded')
-    const sender = makeReplySender({ bus: this.#bus, job, clock, logger })
+    const sender = makeReplySender({ bus: this.#bus, job, workerId, clock, logger })
     const kept = job.keepContent === true ? keepContent(job.body, sender) : undefined
     const reply = kept?.reply ?? sender
     let onEnd: (end: LiveEnd) => void = () => {}
@@ -56,7 +62,6 @@ export class LiveRunner implements Running {
     })
     const id = `${job.requestId}:${++this.#serial}`
     const request = new LiveRequest({ id, job, tools: this.#tools, reply, onEnd })
-    reply.send({ type: 'accepted', workerId: this.#tools.workerId })
     const untilDeadline = job.deadlineMs - clock.now()
     const cancelDeadline = clock.after(Math.max(0, untilDeadline), () => request.abandon('deadline'))
     // What the client has begun to see goes on here: elsewhere it could only start from the beginning.
@@ -78,6 +83,7 @@ export class LiveRunner implements Running {
       onFree()
     }
     this.#newest.set(job.requestId, request)
+    this.#beat()
     this.#held.set(request, run())
     if (untilDeadline > 0) dispatcher.submit(request)
     else request.abandon('deadline')
@@ -100,7 +106,6 @@ export class LiveRunner implements Running {
   }
 
   async stop(): Promise<void> {
-    this.#stopBeat?.()
-    this.#stopBeat = undefined
+    this.#stopBeating()
   }
 }
