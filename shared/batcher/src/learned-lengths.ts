@@ -23,6 +23,8 @@ export interface Estimate {
   /** Those of the prompt that the engine must compute, its prefix cache having the rest. */
   freshTokens: number
   outputTokens: number
+  /** As many as were planned for, if that is more. */
+  outputTokensMost: number
 }
 
 /** Prompt and output lengths per model and batch, learned from what the engine counted (exponential averages). */
@@ -41,14 +43,16 @@ export function makeLearnedLengths(): LearnedLengths {
       const planned = Math.max(1, request.estTokens - estimatePromptTokens(request.bytes))
       if (!lengths || lengths.samples < samplesMin) {
         const promptTokens = estimatePromptTokens(request.bytes)
-        return { promptTokens, freshTokens: promptTokens, outputTokens: planned }
+        return { promptTokens, freshTokens: promptTokens, outputTokens: planned, outputTokensMost: planned }
       }
       const promptTokens = estimatePromptTokens(request.bytes, lengths.bytesPerToken)
       const cachedShare = request.prefixGroup === 0 ? 0 : lengths.cachedShare
+      const outputTokens = Math.ceil(lengths.outputTokens * outputMargin)
       return {
         promptTokens,
         freshTokens: Math.ceil(promptTokens * (1 - cachedShare)),
-        outputTokens: Math.ceil(lengths.outputTokens * outputMargin),
+        outputTokens,
+        outputTokensMost: Math.max(outputTokens, planned),
       }
     },
     learn(request, usage) {

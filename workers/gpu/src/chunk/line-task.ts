@@ -103,6 +103,7 @@ export class LineTask implements Task {
     const startedMs = clock.now()
     this.#startedMs = startedMs
     this.#admittedMs ??= startedMs
+    const expected = batcher.estimate(this satisfies BatcherRequest)
     const answer = await client.call({
       requestId: this.#requestId,
       path: job.endpoint,
@@ -111,7 +112,8 @@ export class LineTask implements Task {
       lane: job.lane,
       tenantId: job.tenantId,
       deadlineMs: job.deadlineMs,
-      limitMs: limits.limitMs(batcher.estimate(this satisfies BatcherRequest), attemptsBefore),
+      limitMs: limits.limitMs(expected, attemptsBefore),
+      outputTokens: expected.outputTokensMost,
       signal,
     })
     if (answer.kind === 'failure') return answer

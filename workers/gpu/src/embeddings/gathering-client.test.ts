@@ -43,6 +43,7 @@ const ask = (
     deadlineMs: 60_000,
     model: 'forebay-sim',
     limitMs: 5_000,
+    outputTokens: 16,
     signal: new AbortController().signal,
     ...fields,
   })

@@ -22,6 +22,8 @@ export interface EngineCall {
   deadlineMs: number
   /** Longest wait for the first byte. */
   limitMs: number
+  /** Expected length of its answer, or what was planned for it if that is longer. */
+  outputTokens: number
   /** Its abort cuts the connection, at which an engine frees the seat; the call then rejects with the reason. */
   signal: CallSignal
 }

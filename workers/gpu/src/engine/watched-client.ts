@@ -4,6 +4,7 @@ import { FollowingAbort } from './call-abort.ts'
 import type { EngineCall, EngineClient, StreamSink } from './engine-client.ts'
 import { makeLostCalls } from './lost-calls.ts'
 import type { Failure } from './outcome.ts'
+import { makeOverdueCalls } from './overdue-calls.ts'
 
 /** A client that cuts calls which the engine has lost: `observe` is given each look at the engine's counts. */
 export type WatchedClient = Pick<EngineClient, 'call' | 'stream'> & { observe(sample: EngineSample): void }
@@ -27,6 +28,7 @@ export function makeWatchedClient(options: {
 }): WatchedClient {
   const { client, clock, logger } = options
   const lost = makeLostCalls(options)
+  const overdue = makeOverdueCalls(options)
   const running = new Map<number, { call: EngineCall; cut: FollowingAbort }>()
   const cutBefore = new Set<string>()
   let serial = 0
@@ -38,9 +40,14 @@ export function makeWatchedClient(options: {
     const id = ++serial
     const cut = new FollowingAbort(call.signal)
     running.set(id, { call, cut })
-    lost.sent(id, { nowMs: clock.now(), limitMs: call.limitMs })
+    const nowMs = clock.now()
+    lost.sent(id, { nowMs, limitMs: call.limitMs })
+    overdue.sent(id, { nowMs, outputTokens: call.outputTokens })
     try {
-      return await run({ ...call, signal: cut }, () => lost.answered(id))
+      return await run({ ...call, signal: cut }, () => {
+        lost.answered(id)
+        overdue.answered(id)
+      })
     } catch (err) {
       if (err === lostFailure) return lostFailure
       throw err
@@ -48,6 +55,7 @@ export function makeWatchedClient(options: {
       cut.leave()
       running.delete(id)
       lost.ended(id)
+      overdue.ended(id)
     }
   }
 
@@ -62,7 +70,7 @@ export function makeWatchedClient(options: {
         return client.stream(own, { onHead, onBytes: (bytes) => sink.onBytes(bytes) })
       }),
     observe(sample) {
-      for (const id of lost.observe(sample)) {
+      for (const id of [...lost.observe(sample), ...overdue.observe(sample)]) {
         const found = running.get(id)
         if (!found || cutBefore.has(found.call.requestId)) continue
         const { requestId } = found.call

@@ -47,6 +47,7 @@ it('lets a live request pass the batch requests that wait inside the engine', as
       deadlineMs,
       model: 'forebay-sim',
       limitMs: 30_000,
+      outputTokens: 16,
     }
     await hinting.call({ ...sent, body: Buffer.from(JSON.stringify(body)) })
     order.push(requestId)

@@ -40,6 +40,7 @@ function setUp(options: {
     deadlineMs: clock.now() + 3_600_000,
     model: 'forebay-sim',
     limitMs: 1_000,
+    outputTokens: 16,
     signal: new AbortController().signal,
     ...extra,
   })

@@ -107,10 +107,11 @@ export class LiveRequest implements Task {
     const { batcher, client, clock, limits } = this.#tools
     this.#startedMs = clock.now()
     this.#admittedMs ??= this.#startedMs
-    const limitMs = limits.limitMs(batcher.estimate(this), attemptsBefore)
+    const expected = batcher.estimate(this)
+    const times = { limitMs: limits.limitMs(expected, attemptsBefore), outputTokens: expected.outputTokensMost }
     const { deadlineMs, endpoint, lane, requestId, tenantId } = this.job
     const { model } = this.job
-    const call = { requestId, path: endpoint, body: this.#body, model, lane, tenantId, deadlineMs, limitMs, signal }
+    const call = { requestId, path: endpoint, body: this.#body, model, lane, tenantId, deadlineMs, ...times, signal }
     try {
       if (!this.job.stream) return this.#whole(await client.call(call))
       const relay = makeStreamRelay({
