@@ -135,13 +135,13 @@ it('empties the rows of a key, and of a batch, and leaves those of others as the
   expect(left).toHaveLength(1)
 })
 
-it('keeps no hash of a live body of a tenant with zero retention', async () => {
+it('keeps no hash of a live body, nor of whom it was for, of a tenant with zero retention', async () => {
   await db.query(`INSERT INTO tenants (id, name) VALUES ('zero', 'z'), ('other', 'o')`)
   await db.query(`INSERT INTO tenant_retention (tenant_id, zero) VALUES ('zero', true), ('other', false)`)
-  const hashed = ['zero', 'other'].map((tenantId) => ({ ...liveOf(tenantId, 0), bodyHash: 'ab' }))
+  const hashed = ['zero', 'other'].map((tenantId) => ({ ...liveOf(tenantId, 0), bodyHash: 'ab', endUser: 'ab' }))
   await commitEvents({ db, events: [eventOf(hashed)] })
   const kept = await db.query(
-    `SELECT tenant_id FROM requests WHERE tenant_id IN ('zero', 'other') AND body_hash IS NOT NULL`,
+    `SELECT tenant_id FROM requests WHERE tenant_id IN ('zero', 'other') AND coalesce(body_hash, end_user) IS NOT NULL`,
   )
   expect(kept).toEqual([{ tenant_id: 'other' }])
 })

@@ -23,6 +23,9 @@ async function sealEntries(db: Database, wanted: number) {
   expect(entries).toBe(wanted)
 }
 
+/** Every fifth line names whom it is for. */
+const endUserOf = (line: number) => (line % 5 === 0 ? { endUser: 'ab'.repeat(16) } : {})
+
 /** Seals what can be sealed now. */
 async function seal(db: Database) {
   let entries = 0
@@ -46,7 +49,7 @@ describe('the chain of a tenant', () => {
     for (const block of [0, 1, 2, 3]) {
       await commitEvents({
         db,
-        events: [eventOf(lines(block * 10 + 1, 10).map((line) => resultOf({ batchId, line })))],
+        events: [eventOf(lines(block * 10 + 1, 10).map((line) => resultOf({ batchId, line, ...endUserOf(line) })))],
       })
       await sealEntries(db, 10)
       if (block === 2) expect(await signCheckpoints(db, key, 1_800_000_000_123)).toMatchObject([{ seq: 3 }])
@@ -99,6 +102,7 @@ describe('the chain of a tenant', () => {
     ['a time', `finished_at = finished_at + interval '1 microsecond'`],
     ['its custom id', `custom_id = 'other'`],
     ['the hash of its body', `body_hash = '\\x00'`],
+    ['whom it was for', `end_user = '\\x00'`],
     ['a null', `error_code = ''`],
   ])('names the row in which %s was changed', async (_, change) => {
     expect(await foundAfter(`UPDATE requests SET ${change} WHERE line = 17`)).toMatchObject([
@@ -141,7 +145,8 @@ describe('the chain of a tenant', () => {
 
   it('still verifies when what is a person’s was erased, and not when a row only pretends to be', async () => {
     const erase = (commitment: string) =>
-      `UPDATE requests SET commitment = ${commitment}, custom_id = NULL, body_hash = NULL, salt = NULL WHERE line = 5`
+      `UPDATE requests SET commitment = ${commitment}, custom_id = NULL, body_hash = NULL,
+         end_user = NULL, salt = NULL WHERE line = 5`
     const { commitmentSql } = await import('@forebay/audit')
     expect(await foundAfter(erase(commitmentSql))).toEqual([])
     expect(await foundAfter(erase(`sha256('x')`))).toMatchObject([{ kind: 'changed', id: idOf(5) }])

@@ -1,7 +1,7 @@
 import { ServiceBusClient } from '@azure/service-bus'
 import { type ServicebusEmulator, startServicebusEmulator } from '@forebay/emulators'
 import { ManualClock, silentLogger, systemClock } from '@forebay/kernel'
-import { JobReceiver, makeJsonCodec } from '@forebay/queue-core'
+import { dropJobs, JobReceiver, makeJsonCodec } from '@forebay/queue-core'
 import type { QueueProvider } from '@forebay/queue-port'
 import { eventually, freePort } from '@forebay/test-support'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
@@ -105,6 +105,29 @@ describe('queue driver Service Bus alone', () => {
     const [message] = await dead.receiveMessages(1, { maxWaitTimeInMs: 5_000 })
     expect(message?.body).toEqual(foreign)
     expect([message?.deadLetterReason, message?.applicationProperties?.['size']]).toEqual(['undecodable', 3])
+  })
+
+  it('content is found where the broker itself has put it, among dead letters', async () => {
+    // As an operator may have made it: ours allow a thousand deliveries, and the attempts are counted above.
+    emulator.createQueue('forebay.native', { lockMs: 60_000 })
+    const queue = await fresh('native')
+    await queue.send([{ id: 'a', body: Buffer.from('{"asked":"what"}') }])
+    const client = rawClient()
+    const dead = client.createReceiver('forebay.native', { subQueueType: 'deadLetter' })
+    await eventually(
+      async () => {
+        const [lease] = await queue.receive({ max: 1, waitMs: 200, leaseMs })
+        if (lease) await queue.nack(lease, { delayMs: 0 })
+        return (await queue.depth()).dead === 1
+      },
+      { what: 'the broker to have had enough of it', timeoutMs: 8_000 },
+    )
+    const [message] = await dead.peekMessages(1)
+    expect([message?.deadLetterReason, message?.body]).toEqual(['MaxDeliveryCountExceeded', { asked: 'what' }])
+    const codec = makeJsonCodec({ parse: (value: unknown) => value })
+    const drop = { driver: queue, codec, clock: systemClock, logger: silentLogger, leaseMs, drop: () => true }
+    expect(await dropJobs({ ...drop, dead: 10, whole: true })).toBe(1)
+    expect(await queue.depth()).toMatchObject({ visible: 0, inFlight: 0, dead: 0 })
   })
 
   it('refuses a queue whose settings would lose or repeat jobs, and names the setting', async () => {
