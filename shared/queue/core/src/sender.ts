@@ -32,9 +32,12 @@ export function makeJobSender<T>(options: {
 
   const toMessage = (item: OutboundJob<T>, body: Uint8Array): OutboundMessage => {
     const { delayMs = 0, fairnessKey, id } = item
-    const message = { id, body, delayMs: Math.min(delayMs, delayMsMax) }
-    const attributes = delayMs > delayMsMax ? { [attributeNames.notBefore]: `${clock.now() + delayMs}` } : {}
-    return fairnessKey === undefined ? { ...message, attributes } : { ...message, attributes, fairnessKey }
+    if (delayMs > delayMsMax) {
+      const attributes = { [attributeNames.notBefore]: `${clock.now() + delayMs}` }
+      const message = { id, body, attributes, delayMs: delayMsMax }
+      return fairnessKey === undefined ? message : { ...message, fairnessKey }
+    }
+    return fairnessKey === undefined ? { id, body, delayMs } : { id, body, delayMs, fairnessKey }
   }
 
   /** The same with its body in the body store, or what became of it when that failed. */
