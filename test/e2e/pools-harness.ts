@@ -8,7 +8,7 @@ import { startWorker } from '@forebay/gpu-worker'
 import { makeRegistry, type Running, silentLogger, stopAll, systemClock } from '@forebay/kernel'
 import { fileStoreUrlOf, loadPools, openConfiguredPools, poolNamed } from '@forebay/pools'
 import { openQueues } from '@forebay/queue-select'
-import { makeMemoryReplyBus } from '@forebay/reply-bus'
+import { openReplyBus } from '@forebay/reply-bus'
 import { seedPrices, startResults } from '@forebay/results'
 import { startScheduler } from '@forebay/scheduler'
 import { createApiKey, ensureTenant, openDatabase } from '@forebay/store'
@@ -81,7 +81,7 @@ export async function startPools(plans: readonly PoolPlan[], settings: Partial<C
   }
   const { blobs, pools } = await openConfiguredPools({ config, env, databaseUrl: database.url, clock, logger })
   keep({ stop: () => pools.close() })
-  const bus = keep(makeMemoryReplyBus())
+  const bus = keep(openReplyBus({ url: config.redisUrl, logger }))
   const parts = () => ({ config, clock, logger, registry: makeRegistry(), db, blobs, pools, bus })
   keep(await startResults(parts()))
   keep(await startScheduler(parts()))

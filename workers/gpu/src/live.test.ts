@@ -197,10 +197,22 @@ it('refuses what is past its deadline without running it, and cuts what passes i
   await eventually(() => has(b, 'error'), { what: 'the refusal' })
   expect(b.frames.at(-1)).toMatchObject({ status: 408, code: 'timeout' })
   expect(engine.seen).toEqual([])
-  await b.ask({ messages }, { requestId: 'req_2', deadlineMs: Date.now() + 200 })
+  // As if it had been accepted only when it began, however busy the machine is.
+  const hasTime = { requestId: 'req_2', acceptedAtMs: Date.now() + 60_000, deadlineMs: Date.now() + 200 }
+  await b.ask({ messages }, hasTime)
   await eventually(() => engine.seen[0]?.aborted, { what: 'the cut' })
   await b.settled('default.realtime')
   expect(b.results.map((r) => r.statusCode)).toEqual([408, 408])
+})
+
+it('says that there was no room, and when to retry, when what it cuts had waited longer than it ran', async () => {
+  const engine = await fake(() => {})
+  const b = await bench()
+  await b.worker(engine.url)
+  await b.ask({ messages }, { acceptedAtMs: Date.now() - 60_000, deadlineMs: Date.now() + 500 })
+  await eventually(() => engine.seen[0]?.aborted, { what: 'the cut' })
+  await b.settled('default.realtime')
+  expect(b.frames.at(-1)).toMatchObject({ type: 'error', status: 503, code: 'overloaded', retryAfterMs: 1_000 })
 })
 
 it('goes on with the running attempt when the broker delivers it again, and gives it up for a newer one', async () => {

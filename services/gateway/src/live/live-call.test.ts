@@ -73,13 +73,15 @@ describe('a call that no worker accepts', () => {
     expect(done).toEqual(['cancel 1'])
   })
 
-  it('waits till its deadline while workers live, and one that runs too long ends then too', async () => {
+  it('waits till its deadline while workers live; of one that runs too long the worker has the last word', async () => {
     const queued = start()
     queued.call.check(startMs + 60_000, heard(startMs + 60_000))
     await expect(queued.call.next()).rejects.toMatchObject({ code: 'overloaded', status: 503 })
     const running = start()
     running.call.take(running.frame(1, 0, 'accepted'), startMs + 59_000)
-    running.call.check(startMs + 60_000, heard(startMs + 60_000))
+    running.call.check(startMs + 60_499, heard(startMs + 60_000))
+    expect(running.call.over).toBe(false)
+    running.call.check(startMs + 60_500, heard(startMs + 60_000))
     await expect(running.call.next()).rejects.toMatchObject({ code: 'engine_timeout', status: 504 })
   })
 })

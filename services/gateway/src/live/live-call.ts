@@ -20,7 +20,13 @@ export interface CallActions {
 export type LossReason = 'silent' | 'gap' | 'pool'
 
 /** A call's times, in milliseconds. */
-export const callLimits = { attemptsMax: 3, silentMs: 5_000, noWorkerMs: 5_000, backlogMax: 16 * 1024 * 1024 } as const
+export const callLimits = {
+  attemptsMax: 3,
+  silentMs: 5_000,
+  noWorkerMs: 5_000,
+  lastWordMs: 500,
+  backlogMax: 16 * 1024 * 1024,
+} as const
 
 /** What is known of a pool's workers (epoch ms; long ago when never). */
 export interface PoolSigns {
@@ -145,7 +151,9 @@ export class LiveCall {
   /** Looks at the time: gives up a silent attempt, a pool without workers, and a call past its deadline. */
   check(nowMs: number, pool: PoolSigns): void {
     if (this.over) return
-    if (nowMs >= this.#deadlineMs) {
+    // The worker that has it knows why it did not end, and says so at the deadline.
+    const endMs = this.#deadlineMs + (this.#state === 'running' ? callLimits.lastWordMs : 0)
+    if (nowMs >= endMs) {
       const waited = `${Math.round((this.#deadlineMs - this.#startedMs) / 1000)} s`
       this.#actions.cancel(this.#attempt, 'left')
       this.fail(

@@ -91,9 +91,11 @@ export class LiveRequest implements Task {
     this.#reply.keepAlive()
   }
 
-  /** It was here in time, and never got a seat. */
+  /** It was here in time, and most of its time went by before it got a seat. */
   get #waited(): boolean {
-    return this.#startedMs === undefined && this.#receivedAtMs < this.deadlineMs
+    if (this.#receivedAtMs >= this.deadlineMs || this.hasBegun) return false
+    if (this.#admittedMs === undefined) return true
+    return this.#admittedMs - this.job.acceptedAtMs > this.#tools.clock.now() - this.#admittedMs
   }
 
   /** Ends it early, cutting the engine request if it runs. */
