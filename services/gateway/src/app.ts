@@ -38,26 +38,29 @@ export async function buildApp(deps: GatewayDeps, options: { stopping: () => boo
   app.decorateRequest('caller', undefined)
   installParsers(app)
 
+  // Hooks call back where they need not wait: each promise is a part of what a live request costs.
   const startedMs = new WeakMap<object, number>()
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     startedMs.set(request, clock.now())
     reply.header('x-request-id', request.id)
-    if (!options.stopping()) return
+    if (!options.stopping()) return done()
     reply.header('connection', 'close')
-    throw new ForebayError('unavailable', 'The server is shutting down. Please retry.', { retryAfterMs: 1000 })
+    done(new ForebayError('unavailable', 'The server is shutting down. Please retry.', { retryAfterMs: 1000 }))
   })
-  app.addHook('onSend', async (request, reply) => {
+  app.addHook('onSend', (request, reply, _payload, done) => {
     if (!reply.hasHeader('openai-processing-ms')) {
       reply.header('openai-processing-ms', String(clock.now() - (startedMs.get(request) ?? clock.now())))
     }
+    done()
   })
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     const labels = {
       method: request.method,
       route: request.routeOptions.url ?? 'none',
       status: String(reply.raw.statusCode),
     }
     metrics.httpSeconds.observe(labels, (clock.now() - (startedMs.get(request) ?? clock.now())) / 1000)
+    done()
   })
 
   installNotFound(app)

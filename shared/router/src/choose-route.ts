@@ -1,6 +1,6 @@
 import type { Candidate, Spill, Weights } from './candidate.ts'
-import { type Narrowed, narrow } from './narrow.ts'
-import { type Scored, scorePools } from './score-pools.ts'
+import { type Narrowed, narrow, whyNot } from './narrow.ts'
+import { type Scored, scoreOf, scorePools } from './score-pools.ts'
 import { rankSticky } from './sticky.ts'
 
 /** Scores that are this near to the best one are as good: a prompt whose prefix may be cached goes where it went before. */
@@ -34,6 +34,9 @@ export function chooseRoute<C extends Candidate>(options: {
   tried?: ReadonlySet<string> | undefined
 }): RouteDecision<C> {
   const { pools, stickyKey, weights } = options
+  const [only] = pools
+  if (only && pools.length === 1 && only.load < 1 && whyNot(only, options) === undefined)
+    return chosenAlone(only, weights)
   const narrowed = narrow(pools, options)
   const { because, ruledOut } = narrowed
   const ranked = scorePools(narrowed.among, weights)
@@ -66,6 +69,13 @@ export function chooseRoute<C extends Candidate>(options: {
     scores: ranked.map(({ parts, pool, score }) => ({ name: pool.name, score, parts })),
     ruledOut,
   }
+}
+
+// Most deployments have one pool for a model, and every live request asks.
+function chosenAlone<C extends Candidate>(pool: C, weights: Weights): RouteDecision<C> {
+  const { name } = pool
+  const why = `${name}: no other pool may run it.`
+  return { pool, reason: 'only', why, scores: [{ name, ...scoreOf(pool, pool, weights) }], ruledOut: [] }
 }
 
 function reasonOf(because: string): 'failover' | 'overflow' | 'full' | undefined {

@@ -45,7 +45,11 @@ interface Tier<C> {
   managed: boolean
 }
 
-function whyNot(pool: Ruled, options: Parameters<typeof narrow>[1]): string | undefined {
+/** Why a pool may not be used now, whatever the others; undefined when it may. */
+export function whyNot(
+  pool: Ruled,
+  options: { residency: string | null; tried?: ReadonlySet<string> | undefined },
+): string | undefined {
   const { residency, tried } = options
   if (residency !== null && !pool.residency.includes(residency))
     return `does not carry the residency tag '${residency}'`

@@ -90,7 +90,7 @@ export class PoolChooser {
    * the one that answers the others; undefined when none of them can be used.
    */
   livePoolFor(wish: PoolWish): PoolChoice | undefined {
-    const names = new Set(this.#workers.serving(wish.model).map(({ pool }) => pool))
+    const names = this.#workers.serving(wish.model).map(({ name }) => name)
     for (const version of this.#versionsFor(wish)) {
       const choice = this.#choose(names, { ...wish, version })
       if (choice) return choice
@@ -105,7 +105,7 @@ export class PoolChooser {
       this.#pools.spec(name)?.models?.includes(model) ||
       Object.hasOwn(this.#pools.spec(name)?.versions ?? {}, model) ||
       this.#tables.rows.some((row) => row.pool === name && row.model === model) ||
-      this.#workers.serving(model).some(({ pool }) => pool === name)
+      this.#workers.serving(model).some((pool) => pool.name === name)
     return [...new Set(names)]
       .filter((name) => this.#pools.knows(name) && serves(name))
       .map((pool) => ({ pool, version: this.#pools.spec(pool)?.versions?.[model] ?? null }))
@@ -130,20 +130,19 @@ export class PoolChooser {
     return this.#tables.drainedAt.has(pool) ? 'is drained' : this.#pools.trouble(pool)?.reason
   }
 
-  #choose(names: Iterable<string>, wish: VersionWish): PoolChoice | undefined {
+  #choose(names: readonly string[], wish: VersionWish): PoolChoice | undefined {
     const { model, residency, stickyKey, stream = false, tried, version } = wish
     const { routing } = this.#pools
     const nowMs = this.#clock.now()
-    const workers = this.#workers.serving(model)
-    const pools = [...names]
+    const serving = this.#workers.serving(model)
+    const pools = names
       .filter((name) => this.#may(name, { model, residency: null, version }))
       .map((name) =>
         liveCandidate(
           {
             name,
-            model,
             spec: this.#pools.spec(name),
-            workers: workers.filter(({ pool }) => pool === name),
+            serving: serving.find((pool) => pool.name === name),
             ownCalls: this.#ownCalls(name),
             spentNano: this.#tables.spentNano.get(name) ?? 0,
             latencyMs: this.#latencies.read({ pool: name, model, stream }, nowMs),

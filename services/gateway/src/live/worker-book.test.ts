@@ -12,27 +12,27 @@ function start() {
       ...{ healthy: true, draining: false, inFlight: { realtime: 0, standard: 0, batch: 0 }, inFlightMax: 8 },
       ...{ tokensPerSecond: 0, atMs: clock.now(), ...told },
     })
-  const serving = (model = 'm') => book.serving(model).map(({ workerId }) => workerId)
+  const serving = (model = 'm') => book.serving(model).map(({ name, seats, taken }) => `${name} ${seats} ${taken}`)
   return { announce, book, clock, serving }
 }
 
-it('knows who serves a model, as it was announced last and for as long as it was heard of lately', async () => {
+it('knows which pools serve a model, as was announced last and for as long as workers were heard of lately', async () => {
   const { announce, clock, serving } = start()
   announce('a')
-  announce('b', { models: [{ id: 'other', contextTokens: null }] })
-  expect([serving(), serving('other'), serving('none')]).toEqual([['a'], ['b'], []])
+  announce('b', { pool: 'q', models: [{ id: 'other', contextTokens: null }] })
+  expect([serving(), serving('other'), serving('none')]).toEqual([['p 8 0'], ['q 8 0'], []])
   await clock.advance(2_000)
-  announce('b', { healthy: false })
-  expect([serving(), serving('other')]).toEqual([['a'], []])
+  announce('b', { pool: 'q', healthy: false })
+  expect([serving(), serving('other')]).toEqual([['p 8 0'], []])
   await clock.advance(4_000)
-  expect(serving()).toEqual(['a'])
+  expect(serving()).toEqual(['p 8 0'])
   await clock.advance(1)
   expect(serving()).toEqual([])
   announce('a')
-  announce('c')
-  expect(serving()).toEqual(['a', 'c'])
+  announce('c', { inFlight: { realtime: 3, standard: 1, batch: 400 } })
+  expect(serving()).toEqual(['p 16 0.5'])
   announce('c', { draining: true })
-  expect(serving()).toEqual(['a'])
+  expect(serving()).toEqual(['p 8 0'])
 })
 
 it('tells until when a worker lived that fell silent, but for those that said they leave', async () => {

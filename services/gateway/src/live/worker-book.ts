@@ -5,14 +5,25 @@ const announceMs = 2_000
 /** A worker that was not heard of for so long is gone. */
 const workerGoneMs = 3 * announceMs
 
+/** The live workers of a pool that serve a model. */
+export interface ServingPool {
+  readonly name: string
+  /** Requests that they can have in flight, at least 1. */
+  readonly seats: number
+  /** Share of the seats taken, as they said. Batch work yields to live work, so it hardly counts. */
+  readonly taken: number
+  /** Each has to wake or load the model first. */
+  readonly asleep: boolean
+}
+
 /** The workers of all pools as they announced themselves last. Those that take work and were heard of lately are live. */
 export class WorkerBook {
   readonly #clock: Clock
   readonly #workers = new Map<string, Announcement & { heardMs: number }>()
   readonly #poolHeardMs = new Map<string, number>()
   readonly #poolLostMs = new Map<string, number>()
-  /** The live ones by model: every request asks for them, and they change every second or two. */
-  readonly #serving = new Map<string, readonly Announcement[]>()
+  /** By model: every request asks, and it changes every second or two. */
+  readonly #serving = new Map<string, readonly ServingPool[]>()
   #servingUntilMs = Number.NEGATIVE_INFINITY
   #servingFromMs = Number.NEGATIVE_INFINITY
 
@@ -35,13 +46,21 @@ export class WorkerBook {
     return [...this.#workers.values()].filter((worker) => isLive(worker, now))
   }
 
-  /** The live workers whose engine has the model. */
-  serving(model: string): readonly Announcement[] {
+  /** The pools with a live worker whose engine has the model. */
+  serving(model: string): readonly ServingPool[] {
     const now = this.#clock.now()
     if (now >= this.#servingUntilMs || now < this.#servingFromMs) this.#forget(now)
     const known = this.#serving.get(model)
     if (known) return known
-    const serving = this.live().filter(({ models }) => models.some(({ id }) => id === model))
+    const workers = this.live().filter(({ models }) => models.some(({ id }) => id === model))
+    const names = new Set(workers.map(({ pool }) => pool))
+    const serving = [...names].map((name) =>
+      servingPool(
+        name,
+        model,
+        workers.filter(({ pool }) => pool === name),
+      ),
+    )
     // Names that clients make up are not kept.
     if (serving.length > 0) this.#serving.set(model, serving)
     return serving
@@ -83,4 +102,18 @@ export class WorkerBook {
 
 function isLive(worker: Announcement & { heardMs: number }, now: number): boolean {
   return worker.healthy && !worker.draining && now - worker.heardMs <= workerGoneMs
+}
+
+function servingPool(name: string, model: string, workers: readonly Announcement[]): ServingPool {
+  const seats = Math.max(
+    1,
+    sum(workers, ({ inFlightMax }) => inFlightMax),
+  )
+  const busy = sum(workers, ({ inFlight }) => inFlight.realtime + inFlight.standard + inFlight.batch / 100)
+  const sleeps = (worker: Announcement) => worker.models.some(({ asleep, id }) => id === model && asleep === true)
+  return { name, seats, taken: busy / seats, asleep: workers.every(sleeps) }
+}
+
+function sum<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((total, item) => total + of(item), 0)
 }
