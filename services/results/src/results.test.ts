@@ -309,7 +309,7 @@ describe('results', () => {
     expect(await one(db, 'SELECT completed FROM batches')).toEqual({ completed: 30 })
     const reasons = service.deadReasons()
     expect(reasons.map(({ code }) => code)).toEqual(['rejected', 'rejected', 'rejected'])
-    expect(reasons.map(({ detail }) => detail?.split(':')[0]).sort()).toEqual(['22003', 'RangeError', 'invalid_value'])
+    expect(reasons.map(({ detail }) => detail?.split(':')[0]).sort()).toEqual(['22003', '22008', 'invalid_value'])
     expect(await service.registry.metrics()).toContain('forebay_result_events_rejected_total 3')
   })
 

@@ -1,3 +1,8 @@
+/**
+ * SQL of a time that travels as milliseconds since 1970: a number is written and read faster than a date is.
+ */
+export const timeOf = (column: string) => `'epoch'::timestamptz + ${column} * interval '1 millisecond'`
+
 /** A column of a bulk statement: its Postgres type and what a row has in it. */
 export type Columns<R> = Record<string, readonly [type: string, value: (row: R) => Value]>
 

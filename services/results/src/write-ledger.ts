@@ -1,6 +1,6 @@
 import { computeNano, ledgerKindOf } from '@forebay/pricing'
 import type { Queryable } from '@forebay/store'
-import { unnest } from './unnest.ts'
+import { timeOf, unnest } from './unnest.ts'
 import type { Committed } from './write-requests.ts'
 
 /** What a GPU of a pool costs an hour, in the currency of the price book; undefined when nobody said. */
@@ -39,9 +39,12 @@ export async function insertLedger(
     currency: ['text', ({ charge }) => charge.currency],
     // A Postgres array cannot hold arrays of different lengths, so each travels as its own literal.
     price_ids: ['text', ({ charge }) => `{${charge.priceIds.join(',')}}`],
-    occurred_at: ['timestamptz', ({ arrival: a }) => new Date(a.finishedAtMs).toISOString()],
+    occurred_at: ['double precision', ({ arrival: a }) => a.finishedAtMs],
   })
-  const selected = rows.names.replace(/\w+/g, (name) => `rows.${name}`).replace('price_ids', 'price_ids::bigint[]')
+  const selected = rows.names
+    .replace(/\w+/g, (name) => `rows.${name}`)
+    .replace('rows.price_ids', 'rows.price_ids::bigint[]')
+    .replace('rows.occurred_at', timeOf('rows.occurred_at'))
   await tx.query(
     `INSERT INTO ledger (project_id, ${rows.names}) SELECT coalesce(keys.project_id, 'default'), ${selected}
      FROM ${rows.from} LEFT JOIN api_keys keys ON keys.id = rows.api_key_id AND keys.tenant_id = rows.tenant_id`,

@@ -2,7 +2,7 @@ import { bornOf } from '@forebay/contracts'
 import type { Charge } from '@forebay/pricing'
 import type { Queryable } from '@forebay/store'
 import type { Arrival } from './arrival.ts'
-import { unnest } from './unnest.ts'
+import { timeOf, unnest } from './unnest.ts'
 import { gpuMicros } from './write-ledger.ts'
 
 /** A result that won its insert, and what it costs; no charge for a failed one. */
@@ -11,13 +11,17 @@ export interface Committed {
   charge: Charge | undefined
 }
 
-const time = 'timestamptz'
 // Who knows a short prompt can find it again by its hash; of a batch's lines it goes with their files.
 const keptBodyHash = `CASE WHEN rows.batch_id IS NULL AND rows.tenant_id IN (SELECT tenant_id FROM tenant_retention WHERE zero)
   THEN NULL ELSE decode(rows.body_hash, 'hex') END`
 const keptEndUser = `CASE WHEN rows.batch_id IS NULL AND rows.tenant_id IN (SELECT tenant_id FROM tenant_retention WHERE zero)
   THEN NULL ELSE decode(rows.end_user, 'hex') END`
-const iso = (ms: number) => new Date(ms).toISOString()
+// What stands in a column that is not written as it travels.
+const written: Record<string, string> = {
+  body_hash: keptBodyHash,
+  end_user: keptEndUser,
+  finished_at: timeOf('rows.finished_at'),
+}
 
 /**
  * Inserts audit rows and answers the ids of those that were not there before. What was born on a day that retention has
@@ -62,11 +66,11 @@ export async function insertRequests(tx: Queryable, arrivals: readonly Arrival[]
     part_key: ['text', (a) => a.responseBytes?.key ?? (a.bytes === null ? null : a.partKey)],
     part_offset: ['bigint', (a) => (a.responseBytes ?? a.bytes)?.offset ?? null],
     part_bytes: ['int', (a) => (a.responseBytes ?? a.bytes)?.length ?? null],
-    finished_at: [time, (a) => iso(a.finishedAtMs)],
+    finished_at: ['double precision', (a) => a.finishedAtMs],
   })
   const selected = rows.names
     .split(', ')
-    .map((name) => (name === 'body_hash' ? keptBodyHash : name === 'end_user' ? keptEndUser : name))
+    .map((name) => written[name] ?? name)
     .join(', ')
   const inserted = await tx.query<{ id: string }>(
     `INSERT INTO requests (${rows.names}, project_id, commit_order)

@@ -25,13 +25,15 @@ export const commitmentSql = `sha256(convert_to((CASE WHEN end_user IS NULL
   THEN json_build_array(salt, custom_id, encode(body_hash, 'hex'))
   ELSE json_build_array(salt, custom_id, encode(body_hash, 'hex'), encode(end_user, 'hex')) END)::text, 'UTF8'))`
 
-const rowText = `json_build_array('row', born, id, tenant_id, project_id, api_key_id, batch_id, line, chunk, endpoint, model,
+/** What the chain holds of a row. SQL over `requests`. */
+export const rowText = `json_build_array('row', born, id, tenant_id, project_id, api_key_id, batch_id, line, chunk, endpoint, model,
   model_version, pool, lane, worker_id, attempt, source, outcome, status_code, error_code, prompt_tokens, cached_tokens,
   completion_tokens, reasoning_tokens, gpu_micros, queued_ms, batcher_ms, first_token_ms, duration_ms, input_key,
   input_offset, input_bytes, part_key, part_offset, part_bytes, encode(coalesce(commitment, ${commitmentSql}), 'hex'),
   commit_order, ${micros('finished_at')}, ${micros('committed_at')})::text`
 
-const eventText = `json_build_array('event', id, tenant_id, action, actor, data::text, ${micros('at')}, commit_order)::text`
+/** What it holds of an event. SQL over `audit_events`. */
+export const eventText = `json_build_array('event', id, tenant_id, action, actor, data::text, ${micros('at')}, commit_order)::text`
 
 /** Version of the encoding above, and of the blocks' own. */
 export const encodingVersion = 1

@@ -1,6 +1,7 @@
 import type { Database, Queryable, Row } from '@forebay/store'
 import { type Block, hashOfBlock, hashOfEntries, noHash } from './block.ts'
-import { type Entry, encodingVersion, readEntries } from './entries.ts'
+import { encodingVersion } from './entries.ts'
+import { type NewEntries, readNewEntries } from './seal-entries.ts'
 
 /** What one round of sealing did. */
 export interface Sealed {
@@ -33,12 +34,16 @@ export function sealRound(db: Database): Promise<Sealed> {
     const cut = await cutOf(tx, clock.from, horizon)
     const to = cut ?? horizon
     if (to <= clock.from) return nothing
-    const entries = await readEntries(tx, { from: clock.from, to })
-    if (entries.length === 0) return nothing
-    const blocks = await nextBlocks(tx, entries, to)
+    const groups = await readNewEntries(tx, { from: clock.from, to })
+    if (groups.length === 0) return nothing
+    const blocks = await nextBlocks(tx, groups, to)
     await insertBlocks(tx, blocks)
     await tx.query('UPDATE audit_clock SET sealed_to = $1', [to])
-    return { blocks: blocks.length, entries: entries.length, more: cut !== undefined }
+    return {
+      blocks: blocks.length,
+      entries: blocks.reduce((sum, { entries }) => sum + entries, 0),
+      more: cut !== undefined,
+    }
   })
 }
 
@@ -52,29 +57,22 @@ async function cutOf(tx: Queryable, from: number, horizon: number): Promise<numb
   return row && Math.max(row.order, from + 1)
 }
 
-async function nextBlocks(tx: Queryable, entries: readonly Entry[], to: number): Promise<Block[]> {
-  const groups = new Map<string, Entry[]>()
-  for (const entry of entries) {
-    const group = groups.get(entry.tenantId)
-    if (group) group.push(entry)
-    else groups.set(entry.tenantId, [entry])
-  }
+async function nextBlocks(tx: Queryable, groups: readonly NewEntries[], to: number): Promise<Block[]> {
   const heads = await tx.query<Row & { tenantId: string; seq: number; hash: Buffer; toOrder: number }>(
     `SELECT t.id AS "tenantId", b.seq, b.hash, b.to_order AS "toOrder" FROM unnest($1::text[]) AS t (id), LATERAL (
        SELECT seq, hash, to_order FROM audit_blocks WHERE tenant_id = t.id ORDER BY seq DESC LIMIT 1) AS b`,
-    [[...groups.keys()]],
+    [groups.map(({ tenantId }) => tenantId)],
   )
   const headOf = new Map(heads.map((head) => [head.tenantId, head]))
-  return [...groups].map(([tenantId, group]) => {
+  return groups.map(({ entries, entryHashes, lastBorn, tenantId }) => {
     const head = headOf.get(tenantId)
-    const entryHashes = Buffer.concat(group.map((entry) => entry.hash))
     const block = {
       tenantId,
       seq: (head?.seq ?? 0) + 1,
       fromOrder: head?.toOrder ?? 0,
       toOrder: to,
-      entries: group.length,
-      lastBorn: group.reduce((last, { born }) => (born > last ? born : last), ''),
+      entries,
+      lastBorn,
       entriesHash: hashOfEntries(entryHashes),
       prevHash: head?.hash ?? noHash,
     }

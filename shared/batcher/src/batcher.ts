@@ -66,11 +66,16 @@ export function makeBatcher(options: BatcherOptions): Batcher {
     return request
   }
 
+  function isOpen(lane: Lane, nowMs: number): boolean {
+    if (lane !== 'realtime' && (nowMs < seats.blockedUntilMs || budget.full(nowMs))) return false
+    return free.seatFree(lane, nowMs)
+  }
+
   function admitLane(lane: Lane, nowMs: number, admitted: BatcherRequest[]): void {
-    const isLow = lane !== 'realtime'
-    const open = () => free.seatFree(lane, nowMs) && (!isLow || (nowMs >= seats.blockedUntilMs && !budget.full(nowMs)))
-    if (isLow) {
-      while (open()) {
+    // Of a lane without work nothing is asked.
+    if (lines[lane].size === 0 && suspects.waiting(lane) === 0) return
+    if (lane !== 'realtime') {
+      while (isOpen(lane, nowMs)) {
         const suspect = suspects.next(lane, lowOf(count))
         if (!suspect || !free.fits(suspect.request, nowMs)) break
         suspects.take(suspect)
@@ -78,7 +83,7 @@ export function makeBatcher(options: BatcherOptions): Batcher {
       }
       if (suspects.holdsOthers()) return
     }
-    while (lines[lane].size > 0 && open()) {
+    while (lines[lane].size > 0 && isOpen(lane, nowMs)) {
       const request = next.choose(lane, nowMs)
       if (!request) return
       lines[lane].remove(request.id)

@@ -15,12 +15,15 @@ export function floorOf(ceiling: number): number {
 export function seatsLeftToOthers(lane: Lane, ceiling: number, count: PerLane, waiting: PerLane): number {
   // With very few seats, realtime simply goes first.
   if (ceiling < 4) return 0
-  const missing = (other: Lane, floor: number) =>
-    other === lane ? 0 : Math.max(0, Math.min(floor, count[other] + waiting[other]) - count[other])
   const floor = floorOf(ceiling)
-  if (lane === 'realtime') return missing('standard', floor) + missing('batch', floor)
-  return missing(
-    lane === 'standard' ? 'batch' : 'standard',
-    Math.max(floor, Math.floor((ceiling - count.realtime) * lowShare)),
-  )
+  if (lane === 'realtime') {
+    return missing(count.standard, waiting.standard, floor) + missing(count.batch, waiting.batch, floor)
+  }
+  const other = lane === 'standard' ? 'batch' : 'standard'
+  return missing(count[other], waiting[other], Math.max(floor, Math.floor((ceiling - count.realtime) * lowShare)))
+}
+
+/** Seats that a lane has work for, up to its floor, and does not hold. */
+function missing(held: number, waits: number, floor: number): number {
+  return Math.max(0, Math.min(floor, held + waits) - held)
 }

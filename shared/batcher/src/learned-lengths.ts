@@ -36,7 +36,13 @@ export interface LearnedLengths {
 /** Starts knowing nothing; remembers the most recent batches only. */
 export function makeLearnedLengths(): LearnedLengths {
   const known = new Map<string, Lengths>()
-  const keyOf = (request: BatcherRequest) => `${request.model}\n${request.batchId ?? ''}`
+  // Asked several times for each request, and mostly of the same model and batch.
+  let newest: string | undefined
+  let last: { model: string; batchId: string | null; key: string } | undefined
+  function keyOf({ batchId, model }: BatcherRequest): string {
+    if (last?.batchId !== batchId || last.model !== model) last = { model, batchId, key: `${model}\n${batchId ?? ''}` }
+    return last.key
+  }
   return {
     estimate(request) {
       const lengths = known.get(keyOf(request))
@@ -59,23 +65,23 @@ export function makeLearnedLengths(): LearnedLengths {
       if (usage.promptTokens <= 0) return
       const key = keyOf(request)
       const ratio = request.bytes / usage.promptTokens
-      const before = known.get(key) ?? {
+      const lengths = known.get(key) ?? {
         samples: 0,
         bytesPerToken: ratio,
         outputTokens: usage.completionTokens,
         cachedShare: 0,
       }
-      const cachedShare = (usage.cachedTokens ?? 0) / usage.promptTokens
+      lengths.samples++
+      lengths.bytesPerToken += weight * (ratio - lengths.bytesPerToken)
+      lengths.outputTokens += weight * (usage.completionTokens - lengths.outputTokens)
+      if (request.prefixGroup !== 0) {
+        const cachedShare = Math.min(1, (usage.cachedTokens ?? 0) / usage.promptTokens)
+        lengths.cachedShare += weight * (cachedShare - lengths.cachedShare)
+      }
+      if (key === newest) return
+      newest = key
       known.delete(key)
-      known.set(key, {
-        samples: before.samples + 1,
-        bytesPerToken: before.bytesPerToken + weight * (ratio - before.bytesPerToken),
-        outputTokens: before.outputTokens + weight * (usage.completionTokens - before.outputTokens),
-        cachedShare:
-          request.prefixGroup === 0
-            ? before.cachedShare
-            : before.cachedShare + weight * (Math.min(1, cachedShare) - before.cachedShare),
-      })
+      known.set(key, lengths)
       const [oldest] = known.keys()
       if (known.size > keysMax && oldest !== undefined) known.delete(oldest)
     },

@@ -8,13 +8,18 @@ import { repetitionOf } from './repetition.ts'
  * perplexity of all their tokens. Undefined when nothing can.
  */
 export function measureAnswer(answer: unknown): AnswerQuality | undefined {
-  const repetitions = answerTexts(answer).flatMap((text) => repetitionOf(text) ?? [])
-  const repetition = repetitions.length > 0 ? rounded(Math.max(...repetitions)) : null
+  let most: number | null = null
+  for (const text of answerTexts(answer)) {
+    const share = repetitionOf(text)
+    if (share !== null && share > (most ?? -1)) most = share
+  }
+  const repetition = most === null ? null : rounded(most)
   const perplexity = perplexityOf(answer)
   if (repetition === null && perplexity === null) return undefined
   return { repetition, perplexity: perplexity === null ? null : rounded(perplexity) }
 }
 
 function rounded(value: number): number {
-  return Number(value.toPrecision(4))
+  // Of most answers, and by far cheaper than to write and to read a number.
+  return value === 0 || value === 1 ? value : Number(value.toPrecision(4))
 }

@@ -31,7 +31,7 @@ export const defaultTuning: WorkerTuning = {
   lostMs: 20_000,
   downGraceMs: 10_000,
   flushMs: 250,
-  flushResults: 64,
+  flushResults: 128,
   unflushedMax: 2_048,
   announceMs: 2_000,
   idleEveryMs: 10_000,

@@ -30,7 +30,7 @@ interface Group {
 
 /**
  * Stores results: per batch (and for all real-time requests together) one part and one result event at most every
- * 250 ms or 64 results. Trades a little latency for far fewer objects and messages. What cannot be stored is tried
+ * 250 ms or 128 results. Trades a little latency for far fewer objects and messages. What cannot be stored is tried
  * again until it can; the caller holds its job until then, so a crash loses nothing.
  */
 export class ResultFlusher implements Running {
