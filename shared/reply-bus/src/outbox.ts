@@ -8,13 +8,6 @@ export interface Outbox {
   settled(): Promise<void>
 }
 
-interface Message {
-  readonly frames: ReplyFrame[]
-  readonly sent: Promise<void>
-  readonly resolve: () => void
-  readonly reject: (err: unknown) => void
-}
-
 /**
  * Frames for one inbox that are sent in one turn of the event loop travel as one message: publishing is most of what a
  * frame costs. The first in a turn that ends a reply takes those before it along and does not wait for others, for its
@@ -26,12 +19,12 @@ export function makeOutbox(publish: (inbox: string, frames: readonly ReplyFrame[
   const flush = (inbox: string, message: Message) => {
     if (waiting.get(inbox) !== message) return
     waiting.delete(inbox)
-    publish(inbox, message.frames).then(message.resolve, message.reject)
+    message.follow(publish(inbox, message.frames))
   }
   const messageFor = (inbox: string): Message => {
     const known = waiting.get(inbox)
     if (known) return known
-    const message = makeMessage()
+    const message = new Message()
     waiting.set(inbox, message)
     setImmediate(() => flush(inbox, message))
     return message
@@ -53,12 +46,24 @@ export function makeOutbox(publish: (inbox: string, frames: readonly ReplyFrame[
   }
 }
 
-function makeMessage(): Message {
-  let resolve = () => {}
-  let reject: (err: unknown) => void = () => {}
-  const sent = new Promise<void>((fulfil, refuse) => {
-    resolve = fulfil
-    reject = refuse
-  })
-  return { frames: [], sent, resolve, reject }
+/** What goes to one inbox next. */
+class Message {
+  readonly frames: ReplyFrame[] = []
+  readonly sent: Promise<void>
+  #resolve: () => void = noop
+  #reject: (err: unknown) => void = noop
+
+  constructor() {
+    this.sent = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  /** Settles `sent` as the publishing ends. */
+  follow(publishing: Promise<void>): void {
+    publishing.then(this.#resolve, this.#reject)
+  }
 }
+
+function noop(): void {}

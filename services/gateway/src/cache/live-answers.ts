@@ -94,15 +94,11 @@ export class LiveAnswers implements Running {
   async turn(asked: Asked, leaving: () => AbortSignal): Promise<AnswerTurn> {
     const { clock, config, metrics, models, reporter, rules } = this.#options
     const { tenantId, endpoint, body, pool } = asked
-    const bypass = (): AnswerTurn => {
-      metrics.cacheLookups.inc({ result: 'bypass' })
-      return computeAlone('bypass')
-    }
     if (config.cache === 'off' || refused(asked.headers) || !rules().of(tenantId).exact || reporter.full)
-      return bypass()
+      return this.#bypass()
     const epoch = rules().epochOf(tenantId, body.model)
     const what = readCacheable({ endpoint, text: body.given, fields: body.fields })
-    if (epoch === undefined || 'bypass' in what) return bypass()
+    if (epoch === undefined || 'bypass' in what) return this.#bypass()
     const version = () => models.versionsOf(pool, body.model)
     const before = version()
     const { canonical } = what
@@ -143,6 +139,11 @@ export class LiveAnswers implements Running {
         else turn.finish({ kind: answeredBy === undefined ? 'failed' : 'unstorable' })
       },
     }
+  }
+
+  #bypass(): AnswerTurn {
+    this.#options.metrics.cacheLookups.inc({ result: 'bypass' })
+    return computeAlone('bypass')
   }
 
   async #similar(asked: Asked, key: { modelVersion: string; epoch: string }) {

@@ -15,32 +15,51 @@ export interface ReplySender {
 const acceptedAfterMs = 200
 const aliveAfterMs = 1_000
 
-/** A frame that the bus cannot take is lost: the gateway sees the gap in the numbers. */
-export function makeReplySender(options: {
+/** What a reply sender needs. */
+interface ReplySenderOptions {
   bus: Pick<ReplyBus, 'send'>
   job: RequestJob
   workerId: string
   clock: Clock
   logger: Logger
-}): ReplySender {
-  const { workerId } = options
-  const { attempt, replyTo, requestId } = options.job
-  let seq = 0
-  let sentAtMs = options.clock.now()
-  let troubled = false
-  const send = (frame: Payload<ReplyFrame>) => {
-    sentAtMs = options.clock.now()
-    options.bus.send(replyTo, { ...frame, requestId, attempt, seq: seq++ } as ReplyFrame).catch((err: unknown) => {
-      if (!troubled) options.logger.warn({ requestId, error: describeError(err) }, 'reply could not be sent')
-      troubled = true
-    })
+}
+
+/** A frame that the bus cannot take is lost: the gateway sees the gap in the numbers. */
+export function makeReplySender(options: ReplySenderOptions): ReplySender {
+  return new BusReplySender(options)
+}
+
+// A class, for there is one for each request, and an object costs less than closures.
+class BusReplySender implements ReplySender {
+  readonly #options: ReplySenderOptions
+  #seq = 0
+  #sentAtMs: number
+  #troubled = false
+
+  constructor(options: ReplySenderOptions) {
+    this.#options = options
+    this.#sentAtMs = options.clock.now()
   }
-  return {
-    send,
-    keepAlive() {
-      const silentMs = options.clock.now() - sentAtMs
-      if (seq === 0 && silentMs >= acceptedAfterMs) send({ type: 'accepted', workerId })
-      else if (silentMs >= aliveAfterMs) send({ type: 'alive' })
-    },
+
+  send(frame: Payload<ReplyFrame>): void {
+    const { bus, clock, job } = this.#options
+    const { attempt, replyTo, requestId } = job
+    this.#sentAtMs = clock.now()
+    bus
+      .send(replyTo, { ...frame, requestId, attempt, seq: this.#seq++ } as ReplyFrame)
+      .catch((err: unknown) => this.#failed(err))
+  }
+
+  keepAlive(): void {
+    const silentMs = this.#options.clock.now() - this.#sentAtMs
+    if (this.#seq === 0 && silentMs >= acceptedAfterMs)
+      this.send({ type: 'accepted', workerId: this.#options.workerId })
+    else if (silentMs >= aliveAfterMs) this.send({ type: 'alive' })
+  }
+
+  #failed(err: unknown): void {
+    const { job, logger } = this.#options
+    if (!this.#troubled) logger.warn({ requestId: job.requestId, error: describeError(err) }, 'reply could not be sent')
+    this.#troubled = true
   }
 }
