@@ -4,7 +4,7 @@ import { type Clock, describeError, type Logger } from '@forebay/kernel'
 import type { ReplyBus } from '@forebay/reply-bus'
 import type { EngineState } from './engine/engine-monitor.ts'
 import type { WorkerMetrics } from './metrics.ts'
-import type { ModelLabels } from './model-labels.ts'
+import type { ModelLabels } from './model-facts.ts'
 import type { Throughput } from './throughput.ts'
 
 /** Makes the function that tells the deployment, and the worker's own gauges, how the worker is now. */

@@ -1,6 +1,6 @@
 import type { Lane, RequestResult } from '@forebay/contracts'
 import type { WorkerMetrics } from './metrics.ts'
-import type { ModelLabels } from './model-labels.ts'
+import type { ModelLabels } from './model-facts.ts'
 
 /** Counts a request that ended at this worker. */
 export function countEnd(

@@ -1,36 +1,16 @@
-import type { Batcher, BatcherCounts, EngineSample, Suspicion } from '@forebay/batcher'
+import type { Batcher, BatcherCounts, EngineSample } from '@forebay/batcher'
 import type { EngineMeter } from '@forebay/engine-time'
-import { backoffMs, type Clock, type Logger } from '@forebay/kernel'
+import type { Clock, Logger } from '@forebay/kernel'
 import { estimatePromptTokens } from '@forebay/tokens'
-import { brokenAttempt, fullFailure, isOverload, isOverloadStatus, wedgedFailure } from './attempt-failures.ts'
+import { brokenAttempt, fullFailure, isOverloadStatus } from './attempt-failures.ts'
+import { type Dispatched, newlyDispatched, suspicionOf, workOf } from './dispatched.ts'
 import { CallAbort } from './engine/call-abort.ts'
 import type { Failure } from './engine/outcome.ts'
 import type { WorkerMetrics } from './metrics.ts'
+import { nextAttempt } from './next-attempt.ts'
 import { Pump } from './pump.ts'
 import type { ModelWork } from './residency/residency-manager.ts'
 import type { AttemptEnd, Task } from './task.ts'
-
-interface Entry {
-  readonly task: Task
-  /** Attempts that count; an engine that says it is overloaded costs half a one. */
-  spent: number
-  tries: number
-  /** Whether the engine died under it. */
-  suspect: boolean
-  abort: CallAbort | undefined
-  /** When the attempt under way began (epoch ms). */
-  startedMs: number
-  /** Why its attempt is being aborted. */
-  cut: 'preempted' | 'engine' | 'dropped' | undefined
-  unwanted: boolean
-  /** It waits for its model, unknown to the batcher. */
-  parked: boolean
-  readonly sinceMs: number
-}
-
-const retryWait = { firstMs: 250, maxMs: 10_000 }
-// The request never got to the engine: it costs no attempt, and admission is paused until the engine answers again.
-const downWaitMs = 100
 
 /** What a RequestDispatcher needs. */
 export interface DispatcherOptions {
@@ -52,7 +32,7 @@ export interface DispatcherOptions {
 /** Runs what the batcher lets in, and decides after each failed attempt whether there is another. */
 export class RequestDispatcher {
   readonly #options: DispatcherOptions
-  readonly #entries = new Map<string, Entry>()
+  readonly #entries = new Map<string, Dispatched>()
   readonly #pump: Pump
 
   constructor(options: DispatcherOptions) {
@@ -67,19 +47,9 @@ export class RequestDispatcher {
   /** Takes a request on. Its id must not be here already. */
   submit(task: Task): void {
     const { batcher, clock } = this.#options
-    this.#entries.set(task.id, {
-      task,
-      spent: 0,
-      tries: 0,
-      suspect: task.suspicion > 0,
-      abort: undefined,
-      startedMs: 0,
-      cut: undefined,
-      unwanted: false,
-      parked: !this.#mayRun(task),
-      sinceMs: clock.now(),
-    })
-    if (!this.#mayRun(task)) return
+    const parked = !this.#mayRun(task)
+    this.#entries.set(task.id, newlyDispatched(task, { nowMs: clock.now(), parked }))
+    if (parked) return
     batcher.add(task, { nowMs: clock.now(), suspicion: task.suspicion })
     if (task.lane === 'realtime') this.#pump.pumpAtOnce()
     else this.pump()
@@ -112,18 +82,7 @@ export class RequestDispatcher {
 
   /** What each model has to do here. */
   work(): Map<string, ModelWork> {
-    const work = new Map<string, ModelWork>()
-    for (const { abort, sinceMs, task } of this.#entries.values()) {
-      const of = work.get(task.model) ?? { inFlight: 0, waiting: 0, waitingLive: 0, waitingSinceMs: undefined }
-      work.set(task.model, of)
-      if (abort) of.inFlight++
-      else {
-        of.waiting++
-        if (task.lane === 'realtime') of.waitingLive++
-        of.waitingSinceMs = Math.min(of.waitingSinceMs ?? sinceMs, sinceMs)
-      }
-    }
-    return work
+    return workOf(this.#entries.values())
   }
 
   /** Which models may run has changed: what may not and does not run waits beside the batcher, what may goes back in. */
@@ -199,7 +158,7 @@ export class RequestDispatcher {
     return batcher.nextDueMs(nowMs)
   }
 
-  async #run(entry: Entry): Promise<void> {
+  async #run(entry: Dispatched): Promise<void> {
     const { attempts, batcher, clock, meter, metrics, onFree } = this.#options
     const abort = new CallAbort()
     entry.abort = abort
@@ -232,7 +191,7 @@ export class RequestDispatcher {
     onFree()
   }
 
-  #again(entry: Entry, failure: Failure | undefined): void {
+  #again(entry: Dispatched, failure: Failure | undefined): void {
     const { attempts, batcher, clock, isEngineUp, metrics, onTrouble } = this.#options
     const { task, cut } = entry
     entry.cut = undefined
@@ -247,58 +206,34 @@ export class RequestDispatcher {
     const nowMs = clock.now()
     if (why === 'down' && isEngineUp()) onTrouble('unreachable')
     if (why === 'denied') onTrouble('denied')
-    if (!this.#mayRun(task) && (why === 'preempted' || why === 'down')) {
-      entry.parked = true
-      return
-    }
-    if (why === 'preempted' || why === 'down') {
-      const notBeforeMs = why === 'down' ? nowMs + downWaitMs : nowMs
-      batcher.add(task, { nowMs, notBeforeMs, first: true, suspicion: suspicionOf(entry, attempts) })
-      return
-    }
-    entry.tries++
-    entry.spent += isOverload(failure, task) ? 0.5 : 1
+    const next = nextAttempt(entry, { failure, why, nowMs, attempts })
     if (why === 'lost' || why === 'engine') {
       if (entry.suspect) batcher.suspectEnded(false)
       entry.suspect = true
     }
-    if (entry.spent >= attempts) {
+    if (next.kind === 'fails') {
       this.#end(entry)
-      task.fail(failure ?? wedgedFailure)
+      task.fail(next.failure)
       this.#forget(entry)
-      return
+    } else if (!this.#mayRun(task)) entry.parked = true
+    else {
+      const { first, notBeforeMs } = next
+      batcher.add(task, { nowMs, notBeforeMs, first, suspicion: suspicionOf(entry, attempts) })
     }
-    const waitMs = Math.max(failure?.retryAfterMs ?? 0, backoffMs(entry.tries, retryWait))
-    // Somebody waits for it, and would only hear later that it could not be done.
-    if (failure && task.batchId === null && nowMs + waitMs >= task.deadlineMs) {
-      this.#end(entry)
-      task.fail(failure)
-      return
-    }
-    if (!this.#mayRun(task)) {
-      entry.parked = true
-      return
-    }
-    batcher.add(task, { nowMs, notBeforeMs: nowMs + waitMs, suspicion: suspicionOf(entry, attempts) })
   }
 
-  #cut(entry: Entry, why: 'preempted' | 'engine' | 'dropped'): void {
+  #cut(entry: Dispatched, why: 'preempted' | 'engine' | 'dropped'): void {
     entry.cut ??= why
     entry.abort?.abort(new Error(why))
   }
 
-  #end(entry: Entry): void {
+  #end(entry: Dispatched): void {
     this.#entries.delete(entry.task.id)
     this.#options.batcher.remove(entry.task.id)
   }
 
   /** Engine time that went into no result. */
-  #forget(entry: Entry): void {
+  #forget(entry: Dispatched): void {
     this.#options.meter.abandon(entry.task.id, this.#options.clock.now())
   }
-}
-
-function suspicionOf(entry: Entry, attempts: number): Suspicion {
-  if (!entry.suspect) return 0
-  return entry.spent >= attempts - 1 || entry.task.suspicion === 2 ? 2 : 1
 }

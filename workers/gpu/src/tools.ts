@@ -5,7 +5,7 @@ import type { RequestDispatcher } from './dispatcher.ts'
 import type { EngineClient } from './engine/engine-client.ts'
 import type { TimeLimits } from './engine/time-limits.ts'
 import type { WorkerMetrics } from './metrics.ts'
-import type { ModelLabels } from './model-labels.ts'
+import type { ModelLabels } from './model-facts.ts'
 import type { ResultFlusher } from './results/result-flusher.ts'
 import type { Throughput } from './throughput.ts'
 

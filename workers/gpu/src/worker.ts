@@ -1,39 +1,33 @@
-import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { makeBatcher } from '@forebay/batcher'
 import type { BlobStore } from '@forebay/blobs'
 import { loadCatalogue } from '@forebay/capacity'
 import type { Config } from '@forebay/config'
-import { type Lane, queueName, resultEventSchema } from '@forebay/contracts'
+import type { Lane } from '@forebay/contracts'
 import { type EngineMeter, makeEngineMeter } from '@forebay/engine-time'
 import { type Clock, type Logger, newId, type Registry, type Running } from '@forebay/kernel'
-import { makeJobSender, makeJsonCodec } from '@forebay/queue-core'
 import type { QueueProvider } from '@forebay/queue-port'
 import type { ReplyBus } from '@forebay/reply-bus'
 import { makeAnnouncer } from './announcer.ts'
 import { ChunkRunner } from './chunk/chunk-runner.ts'
 import { RequestDispatcher } from './dispatcher.ts'
 import { type DrainReason, drainReasons, makeDrain } from './drain.ts'
-import { GatheringClient } from './embeddings/gathering-client.ts'
 import { seatBounds } from './engine/detect-engine.ts'
-import { openEngineClient } from './engine/engine-client.ts'
 import { EngineMonitor, type EngineState } from './engine/engine-monitor.ts'
 import { makeMemoryGauges } from './engine/memory-gauges.ts'
+import { openEngineCalls } from './engine/open-engine-calls.ts'
 import { makeTimeLimits } from './engine/time-limits.ts'
-import { makeWatchedClient } from './engine/watched-client.ts'
-import { HintingClient } from './hints/hinting-client.ts'
+import { jobsWanted } from './jobs-wanted.ts'
 import { LiveRunner } from './live/live-runner.ts'
 import { makeWorkerMetrics } from './metrics.ts'
-import { makeModelLabels } from './model-labels.ts'
-import { pullLanes } from './pull-lanes.ts'
-import { openResidentEngines, type Residents } from './residency/open-resident-engines.ts'
-import { ResultFlusher } from './results/result-flusher.ts'
+import { makeModelFacts } from './model-facts.ts'
+import { oncePerTurn } from './once-per-turn.ts'
+import { type Pulling, pullLanes } from './pull-lanes.ts'
+import type { Residents } from './residency/open-resident-engines.ts'
+import { openResultFlusher } from './results/open-result-flusher.ts'
 import { makeThroughput } from './throughput.ts'
 import type { WorkerTools } from './tools.ts'
 import { defaultTuning, type WorkerTuning } from './tuning.ts'
-
-// Realtime requests a worker holds at most, as a multiple of its seats: beyond that they wait in the queue.
-const realtimeOnHandFactor = 4
 
 /** What a worker needs. It holds no database credentials: a zombie can at most send a result that loses. */
 export interface WorkerOptions {
@@ -75,86 +69,46 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const tuning = { ...defaultTuning, ...options.tuning }
   const workerId = newId(`worker_${hostname().slice(0, 24)}_`, clock.now())
   const metrics = makeWorkerMetrics(options.registry)
-  const { idleMs } = tuning
-  const connections = seatBounds({ kind: 'vllm' }, config.engineInFlight).max + 8
-  const several = openResidentEngines({
-    ...{ residents: options.residents, apiKey: options.engine.apiKey, connections, idleMs, clock, logger, metrics },
-    pace: { holdMs: config.modelHoldMs, turnMs: config.modelTurnMs },
+  const calls = openEngineCalls({
+    ...options,
+    residents: options.residents,
+    tuning,
+    metrics,
+    kind: () => (monitor.state.up ? monitor.state.profile.kind : undefined),
     work: () => dispatcher.work(),
-    onChange: () => {
+    onModels: () => {
       dispatcher.sort()
       announce()
     },
-    onFailed: (models) => {
+    onModelsFailed: (models) => {
       chunks.returnAll('engine down', { abort: true }, ({ model }) => models.includes(model))
       live.abandonAll('engine down', ({ model }) => models.includes(model))
     },
   })
-  const client = several?.client ?? openEngineClient({ ...options.engine, connections, idleMs, clock })
-  const watched = makeWatchedClient({ client, clock, logger, lostMs: tuning.lostMs })
-  const hinting = new HintingClient({
-    client: watched,
-    clock,
-    logger,
-    kind: () => (config.engineHints === 'auto' && monitor.state.up ? monitor.state.profile.kind : undefined),
-    secret: config.cacheSaltSecret ?? randomBytes(32),
-  })
-  const gathering = new GatheringClient({
-    client: hinting,
-    limits: {
-      inputsMax: config.microBatchSize,
-      tokensMax: config.microBatchTokens,
-      waitMs: config.microBatchWaitMs,
-    },
-    clock,
-    metrics,
-  })
+  const { several } = calls
   const batcher = makeBatcher({
     seats: seatBounds({ kind: 'openai' }, config.engineInFlight),
     realtimeSeats: config.realtimeSeats,
     objective: { ttftP99Ms: config.ttftP99Ms, interTokenP99Ms: config.interTokenP99Ms },
   })
   const meter: EngineMeter = makeEngineMeter({ gpus: options.gpus ?? 1, startMs: clock.now() })
-  const flusher = new ResultFlusher({
-    blobs,
-    sender: makeJobSender({
-      driver: queues.queue(queueName(config.pool, 'results')),
-      codec: makeJsonCodec(resultEventSchema),
-      clock,
-    }),
-    clock,
-    logger,
-    metrics,
-    workerId,
+  const flusher = openResultFlusher({
+    ...{ blobs, queues, clock, logger, metrics, meter, workerId, tuning },
     pool: config.pool,
-    intervalMs: tuning.flushMs,
-    resultsMax: tuning.flushResults,
-    meter,
-    idleEveryMs: tuning.idleEveryMs,
   })
   let draining: DrainReason | undefined
   for (const reason of drainReasons) metrics.draining.set({ reason }, 0)
-  let wake = () => {}
-  let waking = false
-  // Many requests end in one turn of the event loop; the lanes are asked once.
-  const onFree = () => {
-    if (waking) return
-    waking = true
-    setImmediate(() => {
-      waking = false
-      wake()
-    })
-  }
+  // Many requests end in one turn; the lanes are asked once.
+  const onFree = oncePerTurn(() => pulling.wake())
   const monitor: EngineMonitor = new EngineMonitor({
-    client,
+    client: calls.engine,
     clock,
     logger,
     inFlight: () => sum(dispatcher.counts.inFlight),
     stallMs: tuning.stallMs,
     onSample: (sample) => {
       dispatcher.observe(sample)
-      // Of several engines, calls may be held here until theirs has its turn.
-      if (!several) watched.observe(sample)
+      calls.observe(sample)
       memory.observe(sample)
     },
     onChange: (state) => onEngine(state),
@@ -175,33 +129,23 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     onFree,
   })
   const throughput = makeThroughput(clock.now())
-  const labels = makeModelLabels({
-    provider: () => (monitor.state.up ? monitor.state.profile.kind : 'unknown'),
-    quantization: options.quantization ?? '',
-  })
-  // An engine of several models has no one of them in the metrics that are its own.
-  const engineLabels = () => {
-    const [first, second] = monitor.state.up ? monitor.state.profile.models : []
-    return labels(first && !second ? first.id : '')
-  }
-  const memory = makeMemoryGauges({ catalogue: await loadCatalogue(), logger, metrics, labels: engineLabels })
-  const modelVersion = (model: string) =>
-    monitor.state.up ? (monitor.state.profile.models.find(({ id }) => id === model)?.version ?? null) : null
+  const facts = makeModelFacts({ state: () => monitor.state, quantization: options.quantization ?? '' })
+  const memory = makeMemoryGauges({ catalogue: await loadCatalogue(), logger, metrics, labels: facts.engineLabels })
   const limits = makeTimeLimits({ floorMs: tuning.answerFloorMs })
   const tools: WorkerTools = {
     workerId,
     clock,
     logger,
     metrics,
-    client: { call: (call) => gathering.call(call), stream: (call, sink) => hinting.stream(call, sink) },
+    client: calls.client,
     batcher,
     dispatcher,
     limits,
     meter,
     flusher,
     throughput,
-    labels,
-    modelVersion,
+    labels: facts.labels,
+    modelVersion: facts.version,
     onFree,
   }
   const chunks = new ChunkRunner({ tools, blobs, chunkLeaseMs: config.chunkLeaseMs, bytesMax: tuning.bytesMax })
@@ -215,7 +159,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       batcher.setSeats(seatBounds(state.profile, config.engineInFlight))
       dispatcher.pump()
     } else {
-      hinting.forget()
+      calls.forget()
       // Refused connections have ended by themselves; a silent or wedged engine would hold them for ever.
       if (state.why === 'silent' || state.why === 'wedged') dispatcher.cutAll()
       memory.clear()
@@ -224,26 +168,20 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         live.abandonAll('engine down')
       })
     }
-    wake()
+    pulling.wake()
     announce()
   }
 
-  const pulling = pullLanes({
+  const pulling: Pulling = pullLanes({
     ...options,
-    // With so many requests not ended, more would only wait here instead of where another worker could take them.
     want(lane) {
       if (draining || !monitor.state.up || flusher.unflushed > tuning.unflushedMax) return 0
-      const { ceiling, liveCeiling } = dispatcher.counts
       const onHand = chunks.onHand(lane) + live.onHand(lane)
-      if (lane === 'realtime') {
-        return Math.max(onHand < realtimeOnHandFactor * liveCeiling ? 1 : 0, liveCeiling - onHand)
-      }
-      return Math.max(0, Math.ceil((2 * ceiling - onHand) / config.chunkRequests))
+      return jobsWanted(lane, { ...dispatcher.counts, onHand, chunkRequests: config.chunkRequests })
     },
     onChunk: (leased, receiver) => chunks.onJob(leased, receiver),
     onRequest: (leased, receiver) => live.onJob(leased, receiver),
   })
-  wake = pulling.wake
 
   const announce = makeAnnouncer({
     workerId,
@@ -257,7 +195,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     metrics,
     throughput,
     state: () => monitor.state,
-    labels: engineLabels,
+    labels: facts.engineLabels,
     counts: () => dispatcher.counts,
     draining: () => draining !== undefined,
   })
@@ -298,7 +236,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   let stopped: Promise<void> | undefined
   const stop = async () => {
     await drain.run()
-    await Promise.all([gathering.stop(), client.stop()])
+    await calls.stop()
     logger.info({ workerId }, 'worker stopped')
   }
   const stopOnce = () => (stopped ??= stop())

@@ -2,7 +2,7 @@ import type { EngineSample } from '@forebay/batcher'
 import { type Catalogue, guessModel, kvBytesPerToken, parsePrecision, weightBytes } from '@forebay/capacity'
 import { describeError, type Logger } from '@forebay/kernel'
 import type { WorkerMetrics } from '../metrics.ts'
-import type { ModelLabels } from '../model-labels.ts'
+import type { ModelLabels } from '../model-facts.ts'
 
 /** Keeps the gauges of an engine's memory. */
 export interface MemoryGauges {

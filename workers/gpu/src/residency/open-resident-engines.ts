@@ -9,6 +9,12 @@ export interface Residents {
   readonly engines: readonly ResidentEngine[]
 }
 
+/** They as one client, and who keeps them within their memory. */
+export interface ResidentEngines {
+  readonly client: EngineClient
+  readonly manager: ResidencyManager
+}
+
 /** Opens the engines as one client, with the manager that keeps them within their memory; undefined for none. */
 export function openResidentEngines(
   options: Omit<ResidencyOptions, 'engines' | 'budgetGb'> & {
@@ -20,7 +26,7 @@ export function openResidentEngines(
     clock: Clock
     logger: Logger
   },
-): { client: EngineClient; manager: ResidencyManager } | undefined {
+): ResidentEngines | undefined {
   const { apiKey, clock, connections, idleMs, residents } = options
   if (!residents) return undefined
   const parts = residents.engines.map((engine) => ({
