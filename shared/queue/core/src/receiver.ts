@@ -135,11 +135,15 @@ export class JobReceiver<T> implements Running {
   }
 
   async #refuse(lease: Lease, outcome: Outcome): Promise<undefined> {
+    const kept = { lease, paused: false, lose: () => {} }
+    this.#keeper.keep(kept)
     try {
       await this.#settler.settle(lease, outcome)
     } catch (err) {
       const fields = { queue: this.#driver.name, jobId: lease.id, error: describeError(err) }
       this.#logger.warn(fields, 'job could not be refused')
+    } finally {
+      this.#keeper.drop(kept)
     }
   }
 }
