@@ -1,31 +1,26 @@
-import { loadConfig } from '@forebay/config'
-import { describeError, makeLogger, runProcess, systemClock } from '@forebay/kernel'
+import { configOrExit } from '@forebay/config'
+import { makeLogger, runProcess, systemClock } from '@forebay/kernel'
 import { banner } from './banner.ts'
 import { startStandalone } from './start-standalone.ts'
 
 /** `npm start`: everything in one process tree, until it is told to stop. */
-try {
-  const { config } = loadConfig(process.env)
-  const logger = makeLogger({
-    process: 'standalone',
-    level: process.env['FOREBAY_LOG_LEVEL'] === undefined ? 'warn' : config.logLevel,
-  })
-  await runProcess({
-    logger,
-    tell: (reason) => void process.stderr.write(`${reason}\n`),
-    start: async () => {
-      const standalone = await startStandalone({
-        config,
-        clock: systemClock,
-        logger,
-        env: process.env,
-        simArgs: ['--profile', 'laptop'],
-      })
-      process.stdout.write(banner(standalone, { color: process.stdout.isTTY === true }))
-      return standalone
-    },
-  })
-} catch (err) {
-  process.stderr.write(`${describeError(err)}\n`)
-  process.exit(1)
-}
+const config = configOrExit(process.env)
+const logger = makeLogger({
+  process: 'standalone',
+  level: process.env['FOREBAY_LOG_LEVEL'] === undefined ? 'warn' : config.logLevel,
+})
+await runProcess({
+  logger,
+  tell: (reason) => void process.stderr.write(`${reason}\n`),
+  start: async () => {
+    const standalone = await startStandalone({
+      config,
+      clock: systemClock,
+      logger,
+      env: process.env,
+      simArgs: ['--profile', 'laptop'],
+    })
+    process.stdout.write(banner(standalone, { color: process.stdout.isTTY === true }))
+    return standalone
+  },
+})

@@ -11,7 +11,7 @@ export interface ByteRange {
 const lineFeed = 0x0a
 const lineBytesMax = 2 ** 26
 
-/** The lines of an object for which `which` holds, with their numbers from 1. Memory: one line. */
+/** The lines of an object for which `which` holds, with their numbers from 1. Memory: one line, and where those found are. */
 export async function findLines(
   blobs: Pick<BlobStore, 'read'>,
   key: string,
