@@ -99,28 +99,28 @@ async function upload(id: string, text: string, tenantId = 'acme') {
 
 test('an end user’s lines go from every file that has some, once its batches are over, and no other line', async () => {
   await ensureTenant(kit.db, { id: 'theirs' })
-  const asked = `${of('a', { user: 'ada' })}\r\n\n${of('b', { user: 'bob' })}`
+  const asked = `${of('a', { user: 'kim' })}\r\n\n${of('b', { user: 'bob' })}`
   await upload('file-unused', asked)
   await upload('file-theirs', asked, 'theirs')
   const batch = await kit.submit([
-    of('ada-1', { user: 'ada' }),
+    of('kim-1', { user: 'kim' }),
     of('bob-1', { user: 'bob' }),
-    of('ada-2', { safety_identifier: 'ada', user: 'x' }),
+    of('kim-2', { safety_identifier: 'kim', user: 'x' }),
     of('none', {}),
   ])
   await eventually(async () => (await kit.batch(batch)).status === 'in_progress', { what: 'the plan' })
   const before = { input: await fileOf((await filesOf(batch)).input_file_id) }
-  const id = await ask('end_user', await hashOf('ada'))
+  const id = await ask('end_user', await hashOf('kim'))
   await eventually(async () => (await stateOf(id))?.waiting_for?.startsWith(batch) ?? false, { what: 'it to wait' })
   const { input_file_id, output_file_id } = await finish(batch)
   const [part] = await kit.db.query<{ part_key: string }>('SELECT part_key FROM requests WHERE batch_id = $1', [batch])
   expect(await completed(id)).toMatchObject({ files: 3, requests: 2 })
 
   const input = await fileOf(input_file_id)
-  expect([input.length, input.toString().match(/ada/g)]).toEqual([before.input.length, null])
+  expect([input.length, input.toString().match(/kim/g)]).toEqual([before.input.length, null])
   const lines = (text: Buffer) => text.toString().split('\n')
   expect(lines(input).map((each) => each.trim())).toEqual(
-    lines(before.input).map((each) => (each.includes('"ada"') ? '{"erased":true}' : each)),
+    lines(before.input).map((each) => (each.includes('"kim"') ? '{"erased":true}' : each)),
   )
   expect((await readLines(kit, output_file_id))?.map((each) => each.custom_id)).toEqual([
     ...['erased', 'bob-1', 'erased', 'none'],
@@ -134,7 +134,7 @@ test('an end user’s lines go from every file that has some, once its batches a
     )
   }
   const kept = (await bytesOf(part?.part_key ?? '')).toString()
-  expect([kept.includes('ada'), kept.includes('bob-1')]).toEqual([false, true])
+  expect([kept.includes('kim'), kept.includes('bob-1')]).toEqual([false, true])
   expect(await personal(batch)).toEqual([2, 4])
   expect(lines(await fileOf('file-unused')).map((each) => each.trim())).toEqual([
     ...['{"erased":true}', '', of('b', { user: 'bob' })],
@@ -143,11 +143,11 @@ test('an end user’s lines go from every file that has some, once its batches a
   const events = await kit.db.query(`SELECT data FROM audit_events WHERE data->>'erasure' = $1`, [id])
   expect(events).toEqual([{ data: expect.not.objectContaining({ target: expect.anything() }) }])
   // Once more finds nothing.
-  expect(await completed(await ask('end_user', await hashOf('ada')))).toMatchObject({ files: 0, requests: 0 })
+  expect(await completed(await ask('end_user', await hashOf('kim')))).toMatchObject({ files: 0, requests: 0 })
 })
 
 test('lines whose input file is gone are found by their rows', async () => {
-  const batch = await kit.submit([of('ada-1', { user: 'eve' }), of('bob-1', { user: 'bob' })])
+  const batch = await kit.submit([of('kim-1', { user: 'eve' }), of('bob-1', { user: 'bob' })])
   const { input_file_id, output_file_id } = await finish(batch)
   await kit.db.query('UPDATE files SET deleted_at = now() WHERE id = $1', [input_file_id])
   await kit.db.query(`UPDATE requests SET end_user = decode($2, 'hex') WHERE batch_id = $1 AND line = 1`, [
@@ -159,7 +159,7 @@ test('lines whose input file is gone are found by their rows', async () => {
 })
 
 test('of live requests it takes what is kept, as far as they came before, and forgets whom it was for', async () => {
-  const hash = await hashOf('ada')
+  const hash = await hashOf('kim')
   const insert = async (requestId: string, endUser: string) => {
     const key = blobKeys.liveRequest('acme', '2026-01-01', requestId)
     await kit.blobs.put(key, Buffer.from('secret'))

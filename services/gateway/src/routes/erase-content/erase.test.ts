@@ -51,7 +51,7 @@ it('refuses what is not named, not there or of another tenant, and who may not',
 })
 
 it('asks for an end user’s erasure by a hash, and says of whom nowhere', async () => {
-  const whom = { end_user: 'ada@example.com' }
+  const whom = { end_user: 'kim@example.com' }
   const ask = (tenant: string, body: object, key = admin) =>
     harness.call('POST', `/admin/tenants/${tenant}/erasures`, key, body)
   const [first, again, other, nobody, refused] = await Promise.all([
@@ -65,5 +65,5 @@ it('asks for an end user’s erasure by a hash, and says of whom nowhere', async
   expect(first.json).toMatchObject({ selector: 'end_user', target: expect.stringMatching(/^[0-9a-f]{32}$/) })
   expect(again.json['id']).toBe(first.json['id'])
   expect(other.json['target']).not.toBe(first.json['target'])
-  expect(JSON.stringify(await harness.db.query('SELECT * FROM erasures'))).not.toContain('ada')
+  expect(JSON.stringify(await harness.db.query('SELECT * FROM erasures'))).not.toContain('kim')
 })
