@@ -29,6 +29,17 @@ export function cpuPerRequest(
   return Object.fromEntries(used.filter(([, micros]) => micros >= 1).sort(([, a], [, b]) => b - a))
 }
 
+/** Adds to `sums` the CPU seconds that each process used between two looks. */
+export function addCpu(
+  sums: Map<string, number>,
+  before: ReadonlyMap<string, number>,
+  after: ReadonlyMap<string, number>,
+): void {
+  for (const [name, seconds] of after) {
+    sums.set(name, (sums.get(name) ?? 0) + seconds - (before.get(name) ?? 0))
+  }
+}
+
 function numbersIn(folder: string): number[] {
   try {
     return readdirSync(folder).flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []))
