@@ -1,6 +1,6 @@
 # One image for every process of Forebay; which one it is, the command says:
-#   node --import tsx services/gateway/src/main.ts
-# The sources run as they are: there is no build step, and npm is not in the way of signals.
+#   node shared/launch/run.mjs services/gateway/src/main.ts
+# npm is not in the way of signals.
 
 # The manifests alone, so that a change of source code leaves the layer of dependencies as it is.
 FROM node:22-slim AS manifests
@@ -26,7 +26,9 @@ WORKDIR /app
 RUN mkdir -p /var/lib/forebay/blobs /var/lib/forebay/keys && chown -R node:node /var/lib/forebay
 COPY --from=dependencies /app ./
 COPY . .
+# What the command finds when it looks for its script's bundle: it could not write one.
+RUN npm run build
 USER node
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["node", "deploy/healthcheck.mjs"]
-CMD ["node", "--import", "tsx", "services/gateway/src/main.ts"]
+CMD ["node", "shared/launch/run.mjs", "services/gateway/src/main.ts"]

@@ -1,6 +1,5 @@
 #!/usr/bin/env node
-// Forebay runs from its TypeScript sources; the user's own tsconfig.json must not matter.
-import { register } from 'tsx/esm/api'
+import { fileURLToPath } from 'node:url'
+import { launch } from '@forebay/launch/launch'
 
-register({ tsconfig: false })
-await import('../src/main.ts')
+await launch(fileURLToPath(new URL('../src/main.ts', import.meta.url)), process.argv.slice(2))

@@ -39,6 +39,10 @@ describe('forebay', () => {
     expect(server.calls).toHaveLength(tries)
   })
 
+  it('says its version', async () => {
+    expect(await runCommand(['--version'])).toMatchObject({ code: 0, stdout: '0.1.0\n' })
+  })
+
   it('puts an error as a JSON line on stderr with --json', async () => {
     const error = { message: 'None.', code: 'not_found', param: 'id' }
     const server = await serve({ 'GET /v1/files/file-1': refusal(404, error) })

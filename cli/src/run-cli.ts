@@ -1,6 +1,7 @@
 import { describeError } from '@forebay/kernel'
 import { Command, CommanderError } from 'commander'
 import pc from 'picocolors'
+import manifest from '../package.json' with { type: 'json' }
 import type { Cli } from './command.ts'
 import { addAuditCommands } from './commands/audit.ts'
 import { addBatchCommands } from './commands/batch.ts'
@@ -65,6 +66,7 @@ function makeProgram(cli: Cli): Command {
     .option('--url <url>', 'where the gateway is; FOREBAY_URL when not given')
     .option('--api-key <key>', 'the API key; FOREBAY_API_KEY when not given')
     .option('--json', 'print JSON')
+    .version(manifest.version, '--version', 'print the version')
     .addHelpText(
       'before',
       `Examples:

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 
 /** Runs `npm start`'s process until it exits. */
 function start(env: Record<string, string>): Promise<{ code: number | null; stderr: string }> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'services/standalone/src/main.ts'], {
+  const child = spawn(process.execPath, ['shared/launch/run.mjs', 'services/standalone/src/main.ts'], {
     env: { PATH: process.env['PATH'], FOREBAY_ENGINE_URL: 'http://127.0.0.1:9', ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
   })

@@ -1,8 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createRequire } from 'node:module'
-import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Clock } from '@forebay/kernel'
+import { commandOf } from '@forebay/launch'
 
 export interface Command {
   command: string
@@ -10,17 +9,13 @@ export interface Command {
   env: Record<string, string | undefined>
 }
 
-const root = new URL('../../../', import.meta.url)
-const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
-
-/** The command that runs one of Forebay's own processes from source; `script` is its path in the repository. */
+/** The command that runs one of Forebay's own processes; `script` is its path in the repository. */
 export function ownProcess(options: {
   script: string
   args?: readonly string[]
   env: Record<string, string | undefined>
 }): Command {
-  const script = fileURLToPath(new URL(options.script, root))
-  return { command: process.execPath, args: ['--import', loader, script, ...(options.args ?? [])], env: options.env }
+  return { ...commandOf(options.script, options.args), env: options.env }
 }
 
 /**

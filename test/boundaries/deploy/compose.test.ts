@@ -39,10 +39,10 @@ describe('docker-compose.yml', () => {
 
   it('runs every process by a command that is a script of package.json, without npm or a shell between', () => {
     const seen = ours.map(([name, { command = [] }]) => {
-      const script =
-        command[0] === 'node' && command[1] === '--import' && command[2] === 'tsx'
-          ? `tsx ${command[3]}`
-          : command.join(' ').replace('node cli/bin/forebay.js', 'forebay')
+      const script = command
+        .slice(0, command[1] === 'shared/launch/run.mjs' ? 3 : undefined)
+        .join(' ')
+        .replace('node cli/bin/forebay.js', 'forebay')
       expect(Object.values(scripts), name).toContain(script)
       return script
     })

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
+import { commandOf } from '@forebay/launch'
 import { eventually, freePort } from '@forebay/test-support'
 import { afterEach, describe, expect, it } from 'vitest'
 import { makeFailures } from './server/failures.ts'
@@ -155,9 +155,8 @@ describe('failure rates', () => {
 })
 
 describe('the command', () => {
-  const main = fileURLToPath(new URL('./main.ts', import.meta.url))
-  const run = (...args: string[]) =>
-    spawn(process.execPath, ['--import', 'tsx', main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const { args: words, command } = commandOf('workers/engine-sim/src/main.ts')
+  const run = (...args: string[]) => spawn(command, [...words, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
 
   it('exits 1 when it crashes, and 0 on SIGTERM after ending what runs as abort', async () => {
     const ports = [await freePort(), await freePort()]

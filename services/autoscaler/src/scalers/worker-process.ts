@@ -1,12 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createRequire } from 'node:module'
-import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Clock } from '@forebay/kernel'
+import { commandOf } from '@forebay/launch'
 import type { LocalWorker } from './local-scaler.ts'
-
-const script = fileURLToPath(new URL('../../../../workers/gpu/src/main.ts', import.meta.url))
-const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
 
 /**
  * Starts one worker as a child process with these variables. It gets no database and no key, logs to this process's stderr,
@@ -18,7 +14,8 @@ export function startWorkerProcess(options: {
   graceMs: number
 }): LocalWorker {
   const nothingOfControl = { DATABASE_URL: undefined, FOREBAY_API_KEY: undefined, FOREBAY_LOCAL_WORKERS: undefined }
-  const child = spawn(process.execPath, ['--import', loader, script], {
+  const { args, command } = commandOf('workers/gpu/src/main.ts')
+  const child = spawn(command, args, {
     env: { ...options.env, ...nothingOfControl, FOREBAY_OPS_PORT: '0' },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { ManualClock, silentLogger, systemClock } from '@forebay/kernel'
+import { commandOf } from '@forebay/launch'
 import { openQueues } from '@forebay/queue-select'
 import { openReplyBus } from '@forebay/reply-bus'
 import { eventually, startRedis, tempDir } from '@forebay/test-support'
@@ -96,24 +96,21 @@ it('as a process: at the notice takes nothing more, keeps what is finished, hand
   const drains: boolean[] = []
   await b.bus.onAnnounce(({ draining }) => drains.push(draining))
   await b.release(Array.from({ length: 6 }, (_, i) => line(`c${i}`, `q ${i}`)))
-  const child: ChildProcess = spawn(
-    process.execPath,
-    ['--import', 'tsx', fileURLToPath(new URL('../main.ts', import.meta.url))],
-    {
-      stdio: 'ignore',
-      env: {
-        ...process.env,
-        REDIS_URL: redis.url,
-        QUEUE_URL: redis.url,
-        BLOB_URL: `file://${blobRoot}`,
-        FOREBAY_ENGINE_URL: engine.url,
-        FOREBAY_ENGINE_IN_FLIGHT: '2',
-        FOREBAY_REALTIME_SEATS: '0',
-        FOREBAY_SPOT: 'azure',
-        FOREBAY_SPOT_URL: azure.url,
-      },
+  const { args, command } = commandOf('workers/gpu/src/main.ts')
+  const child: ChildProcess = spawn(command, args, {
+    stdio: 'ignore',
+    env: {
+      ...process.env,
+      REDIS_URL: redis.url,
+      QUEUE_URL: redis.url,
+      BLOB_URL: `file://${blobRoot}`,
+      FOREBAY_ENGINE_URL: engine.url,
+      FOREBAY_ENGINE_IN_FLIGHT: '2',
+      FOREBAY_REALTIME_SEATS: '0',
+      FOREBAY_SPOT: 'azure',
+      FOREBAY_SPOT_URL: azure.url,
     },
-  )
+  })
   cleanups.push(() => child.kill('SIGKILL'))
   const exited = once(child, 'exit')
   await eventually(() => answers.length === 2, { what: 'two requests at the engine' })

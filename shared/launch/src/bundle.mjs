@@ -1,0 +1,149 @@
+// Plain JavaScript, for it is what makes the rest run.
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join, relative, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** Older bundles of a script that stay: a process that runs from one may still load a part of it. */
+const olderKept = 4
+
+/**
+ * The bundle of a script as it is now: the path of its JavaScript, made anew only when a file that went into it has changed.
+ *
+ * A bundle is known by the digest of its sources, so it is never stale, and two processes that make the same one at the
+ * same time do not meet. It holds Forebay's own code; packages of others are loaded from node_modules. Throws when the
+ * sources do not compile or the folder `dist` cannot be written.
+ *
+ * @param {string} script absolute path of the script
+ * @returns {Promise<string>}
+ */
+export async function bundleOf(script) {
+  const root = rootOf(script)
+  const home = join(root, 'dist', relative(root, script).replaceAll(sep, '.').replace(/\.ts$/, ''))
+  const known = readManifest(join(home, 'bundle.json'))
+  if (known && digestOf(root, known.inputs) === known.digest) {
+    const entry = join(home, known.digest, 'main.mjs')
+    if (existsSync(entry)) return entry
+  }
+  const { inputs, files } = await build(script, root, home)
+  const digest = digestOf(root, inputs)
+  try {
+    keep(home, digest, files)
+    writeWhole(join(home, 'bundle.json'), JSON.stringify({ digest, inputs }))
+  } catch (err) {
+    throw new Error(
+      `The bundle of ${relative(root, script)} cannot be written: ${err.message}. Run "npm run build" once as a user who may.`,
+    )
+  }
+  removeOlder(home)
+  return join(home, digest, 'main.mjs')
+}
+
+/** The nearest folder above with Forebay's packages. */
+function rootOf(script) {
+  for (let folder = dirname(script); folder !== dirname(folder); folder = dirname(folder)) {
+    if (existsSync(join(folder, 'node_modules/@forebay'))) return folder
+  }
+  throw new Error(`${script} has no node_modules above it. Run "npm ci" first.`)
+}
+
+function readManifest(path) {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+/** Of the sources, and of this file, which says how they are put together; undefined when one is gone. */
+function digestOf(root, inputs) {
+  const hash = createHash('sha256').update(readFileSync(fileURLToPath(import.meta.url)))
+  try {
+    for (const input of inputs) hash.update(`\0${input}\0`).update(readFileSync(join(root, input)))
+  } catch {
+    return undefined
+  }
+  return hash.digest('hex').slice(0, 16)
+}
+
+async function build(script, root, home) {
+  const { build: run, stop } = await import('esbuild')
+  // Every bundle lies two folders below `home`, so that what it reads beside its sources is found from there.
+  const outdir = join(home, 'digest')
+  try {
+    const { metafile, outputFiles } = await run({
+      entryPoints: { main: script },
+      absWorkingDir: root,
+      outdir,
+      outExtension: { '.js': '.mjs' },
+      bundle: true,
+      // What is imported when it is needed stays a file of its own.
+      splitting: true,
+      format: 'esm',
+      platform: 'node',
+      target: 'node20',
+      sourcemap: 'linked',
+      sourcesContent: false,
+      tsconfigRaw: {},
+      metafile: true,
+      write: false,
+      logLevel: 'silent',
+      plugins: [packagesOfOthers, sourcesSayWhereTheyAre(outdir)],
+    })
+    return {
+      inputs: Object.keys(metafile.inputs).sort(),
+      files: outputFiles.map((file) => ({ name: relative(outdir, file.path), bytes: file.contents })),
+    }
+  } finally {
+    await stop()
+  }
+}
+
+const packagesOfOthers = {
+  name: 'packages of others are not bundled',
+  setup(builder) {
+    builder.onResolve({ filter: /^[^./]/ }, ({ kind, path }) =>
+      kind === 'entry-point' || path.startsWith('@forebay/') ? undefined : { path, external: true },
+    )
+  },
+}
+
+const sourcesSayWhereTheyAre = (outdir) => ({
+  name: 'import.meta.url is that of the source',
+  setup(builder) {
+    builder.onLoad({ filter: /\.ts$/ }, ({ path }) => {
+      const text = readFileSync(path, 'utf8')
+      if (!text.includes('import.meta.url')) return undefined
+      const from = JSON.stringify(relative(outdir, path).replaceAll(sep, '/'))
+      return { loader: 'ts', contents: text.replaceAll('import.meta.url', `new URL(${from}, import.meta.url).href`) }
+    })
+  },
+})
+
+/** Puts the files into place together. */
+function keep(home, digest, files) {
+  const folder = join(home, digest)
+  const making = `${folder}.${process.pid}`
+  mkdirSync(making, { recursive: true })
+  for (const { bytes, name } of files) writeFileSync(join(making, name), bytes)
+  try {
+    renameSync(making, folder)
+  } catch (err) {
+    rmSync(making, { recursive: true, force: true })
+    // Another process made the same.
+    if (!existsSync(folder)) throw err
+  }
+}
+
+function writeWhole(path, text) {
+  writeFileSync(`${path}.${process.pid}`, text)
+  renameSync(`${path}.${process.pid}`, path)
+}
+
+function removeOlder(home) {
+  const bundles = readdirSync(home, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => ({ path: join(home, name), madeMs: statSync(join(home, name)).mtimeMs }))
+    .sort((a, b) => b.madeMs - a.madeMs)
+  for (const { path } of bundles.slice(1 + olderKept)) rmSync(path, { recursive: true, force: true })
+}
