@@ -7,6 +7,7 @@ import { startEmbeddedPostgres } from '@forebay/embedded-postgres'
 import { ForebayError, newId, silentLogger, systemClock } from '@forebay/kernel'
 import { arrivalsOf, commitEvents, insertRequests, seedPrices } from '@forebay/results'
 import { type Database, migrate, openDatabase } from '@forebay/store'
+import { addBareBatch } from './bare-batch.ts'
 import { type CacheHitFigures, measureCacheHits } from './cache.ts'
 
 /** What committing costs against only inserting the audit rows. */
@@ -46,7 +47,6 @@ async function measureCommits(args: readonly string[]): Promise<ResultsBench> {
   try {
     await migrate({ url: postgres.url })
     await seedPrices(db)
-    await db.query(`INSERT INTO tenants (id, name) VALUES ('bench', 'Bench')`)
     return await measure(db, Math.ceil(requests / (resultsPerEvent * eventsPerTransaction)))
   } finally {
     await db.stop()
@@ -58,8 +58,8 @@ async function measureCommits(args: readonly string[]): Promise<ResultsBench> {
 async function measure(db: Database, transactions: number): Promise<ResultsBench> {
   const perTransaction = resultsPerEvent * eventsPerTransaction
   const total = (transactions + 1) * perTransaction
-  const charged = await addBatch(db, total)
-  const bare = await addBatch(db, total)
+  const charged = await addBareBatch(db, total)
+  const bare = await addBareBatch(db, total)
   let [commitMs, insertMs] = [0, 0]
   // The first turn of both is not counted: caches are cold.
   for (let turn = 0; turn <= transactions; turn++) {
@@ -83,20 +83,6 @@ async function measure(db: Database, transactions: number): Promise<ResultsBench
     rowsPerSecond: Math.round((rows / commitMs) * 1000),
     unnestRowsPerSecond: Math.round((rows / insertMs) * 1000),
   }
-}
-
-async function addBatch(db: Database, total: number): Promise<string> {
-  const id = newId('batch_', systemClock.now())
-  await db.query(
-    `INSERT INTO files (id, tenant_id, filename, purpose, bytes, sha256, blob_key)
-     VALUES ('file-1', 'bench', 'in.jsonl', 'batch', 1, '', 'k') ON CONFLICT DO NOTHING`,
-  )
-  await db.query(
-    `INSERT INTO batches (id, tenant_id, api_key_id, endpoint, input_file_id, completion_window, status, total, expires_at)
-     VALUES ($1, 'bench', 'key_1', '/v1/chat/completions', 'file-1', '24h', 'in_progress', $2, now() + interval '1 day')`,
-    [id, total],
-  )
-  return id
 }
 
 function eventsOf(batchId: string, done: number): ResultEvent[] {
