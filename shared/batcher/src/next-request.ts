@@ -62,8 +62,9 @@ export function makeNextRequest(deps: { view: EngineView; room: WaitingRoom; fre
   function longest(line: WaitingLine): BatcherRequest | undefined {
     let found: BatcherRequest | undefined
     line.find((request) => {
-      if (isFree(request) && request.estTokens > (found?.estTokens ?? 0)) found = request
-      return false
+      if (request.estTokens > (found?.estTokens ?? 0) && isFree(request)) found = request
+      // Where all are alike, the first is as good as any.
+      return found !== undefined && found.estTokens >= line.estTokensMost
     }, lookMax)
     return found
   }

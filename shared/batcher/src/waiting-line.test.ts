@@ -49,3 +49,13 @@ it.each([
   expect(await inMemory()).toBeLessThan(3)
   expect(taken).toEqual(Array.from({ length: 5000 }, (_, serial) => `r${serial}`))
 })
+
+it('says the longest that is expected of what came since it was empty', () => {
+  const line = makeGroupedLine()
+  line.add({ ...request(1), estTokens: 300 })
+  line.addFirst({ ...request(2), estTokens: 200 })
+  expect(line.estTokensMost).toBe(300)
+  line.remove('r1')
+  line.remove('r2')
+  expect(line.estTokensMost).toBe(0)
+})

@@ -3,6 +3,8 @@ import type { BatcherRequest } from './request.ts'
 /** Requests that wait, in the order in which they should be let in. */
 export interface WaitingLine {
   readonly size: number
+  /** No request here is expected to be longer; that one may have left. */
+  readonly estTokensMost: number
   add(request: BatcherRequest): void
   /** Puts it before all others: it had its turn already. */
   addFirst(request: BatcherRequest): void
@@ -87,17 +89,25 @@ export function makeDeadlineLine(): WaitingLine {
 function makeLine(order: Order): WaitingLine {
   const live = new Map<string, BatcherRequest>()
   let front: BatcherRequest[] = []
+  let estTokensMost = 0
+  const come = (request: BatcherRequest) => {
+    live.set(request.id, request)
+    estTokensMost = Math.max(estTokensMost, request.estTokens)
+  }
   const isLive = (request: BatcherRequest) => live.get(request.id) === request
   return {
     get size() {
       return live.size
     },
+    get estTokensMost() {
+      return estTokensMost
+    },
     add(request) {
-      live.set(request.id, request)
+      come(request)
       order.add(request)
     },
     addFirst(request) {
-      live.set(request.id, request)
+      come(request)
       front.push(request)
     },
     find(wanted, lookMax) {
@@ -122,6 +132,7 @@ function makeLine(order: Order): WaitingLine {
       if (was && live.size === 0) {
         order.clear()
         front = []
+        estTokensMost = 0
       }
       return was
     },
