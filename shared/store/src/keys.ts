@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { newId } from '@forebay/kernel'
 import type { Queryable, Row } from './database.ts'
 
@@ -25,7 +25,7 @@ export function newApiKey(): string {
 
 /** The stored form of a key. */
 export function hashApiKey(key: string): Buffer {
-  return createHash('sha256').update(key).digest()
+  return hash('sha256', key, 'buffer')
 }
 
 /** Creates the tenant when it is missing. */

@@ -16,6 +16,13 @@ export interface Caller {
   endUserKey: string
 }
 
+interface Known {
+  readonly caller: Promise<Caller | undefined>
+  readonly atMs: number
+  /** Who it is, once the database told. */
+  found: Caller | undefined
+}
+
 const keptMs = 5_000
 const usedEveryMs = 60_000
 
@@ -27,7 +34,7 @@ export class Authenticator implements Running {
   readonly #db: Database
   readonly #clock: Clock
   readonly #logger: Logger
-  readonly #known = new LRUCache<string, { caller: Promise<Caller | undefined>; atMs: number }>({ max: 10_000 })
+  readonly #known = new LRUCache<string, Known>({ max: 10_000 })
   #used = new Set<string>()
   #stopTimer: (() => void) | undefined
 
@@ -41,9 +48,18 @@ export class Authenticator implements Running {
     this.#stopTimer ??= this.#clock.every(usedEveryMs, () => void this.#writeUsed())
   }
 
+  /** The caller of a header as the database told within the last 5 s; undefined where it has to be asked, or there is none. */
+  known(authorization: string | undefined): Caller | undefined {
+    const key = keyIn(authorization)
+    if (key === undefined) return undefined
+    const caller = this.#fresh(nameOf(hashApiKey(key)))?.found
+    if (caller) this.#used.add(caller.keyId)
+    return caller
+  }
+
   /** Throws `invalid_api_key` (401) for a header without a valid key, `unavailable` when the database cannot tell. */
   async authenticate(authorization: string | undefined): Promise<Caller> {
-    const key = /^Bearer\s+(\S+)\s*$/i.exec(authorization ?? '')?.[1]
+    const key = keyIn(authorization)
     if (key === undefined) {
       throw new ForebayError(
         'invalid_api_key',
@@ -69,14 +85,25 @@ export class Authenticator implements Running {
 
   #find(key: string): Promise<Caller | undefined> {
     const hash = hashApiKey(key)
-    const name = hash.toString('base64')
+    const name = nameOf(hash)
+    const fresh = this.#fresh(name)
+    if (fresh) return fresh.caller
+    const caller = this.#look(hash)
+    const known: Known = { caller, atMs: this.#clock.now(), found: undefined }
+    this.#known.set(name, known)
+    caller.then(
+      (found) => {
+        known.found = found
+      },
+      () => this.#known.delete(name),
+    )
+    return caller
+  }
+
+  #fresh(name: string): Known | undefined {
     const now = this.#clock.now()
     const known = this.#known.get(name)
-    if (known && now - known.atMs < keptMs && now >= known.atMs) return known.caller
-    const caller = this.#look(hash)
-    this.#known.set(name, { caller, atMs: now })
-    caller.catch(() => this.#known.delete(name))
-    return caller
+    return known && now - known.atMs < keptMs && now >= known.atMs ? known : undefined
   }
 
   async #look(hash: Buffer): Promise<Caller | undefined> {
@@ -119,6 +146,14 @@ export class Authenticator implements Running {
       .query('UPDATE api_keys SET last_used_at = now() WHERE id = ANY($1)', [ids])
       .catch((err: unknown) => this.#logger.warn({ reason: describeError(err) }, 'last use of keys not written'))
   }
+}
+
+function keyIn(authorization: string | undefined): string | undefined {
+  return /^Bearer\s+(\S+)\s*$/i.exec(authorization ?? '')?.[1]
+}
+
+function nameOf(hash: Buffer): string {
+  return hash.toString('latin1')
 }
 
 function mask(key: string): string {

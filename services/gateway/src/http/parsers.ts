@@ -19,5 +19,7 @@ export function installParsers(app: Parsers): void {
 /** JSON bodies stay bytes: real-time requests reach the engine as they came. */
 export function installRawParser(app: Parsers): void {
   app.removeContentTypeParser(['application/json'])
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) => body)
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request: unknown, body: Buffer, done) =>
+    done(null, body),
+  )
 }

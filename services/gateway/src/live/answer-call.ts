@@ -35,7 +35,6 @@ export async function answerCall(options: {
   costFor?: ((usage: Usage) => ShownCost) | undefined
 }): Promise<Answered> {
   const { call, costFor, recorder, reply, stream } = options
-  const shown = (text: string) => (costFor && isUsageChunk(text) ? eventWithCost(text, costFor) : text)
   const writer = stream ? openWriter(reply, options.clock, options.onFirstByte) : undefined
   let events = cutSseEvents()
   let head: Head | undefined
@@ -53,7 +52,10 @@ export async function answerCall(options: {
       } else if (event.type === 'data' && writer && isStream(head)) {
         const whole = events.push(event.text).filter((text) => !(options.hideUsage && isUsageChunk(text)))
         if (whole.length > 0) call.commit()
-        if (whole.length > 0) await writer.write(whole.map(shown).join(''))
+        if (whole.length > 0)
+          await writer.write(
+            whole.map((text) => (costFor && isUsageChunk(text) ? eventWithCost(text, costFor) : text)).join(''),
+          )
       } else if (event.type === 'data') {
         collected.push(event.text)
       } else {
@@ -102,8 +104,12 @@ function sendWhole(reply: FastifyReply, head: Head | undefined, body: string, on
       'retry-after-ms': Math.ceil(head.retryAfterMs),
     })
   }
-  // As bytes, for the framework serialises text by the route's schema.
-  reply.status(head.status).type(head.contentType).send(Buffer.from(body))
+  // A text leaves with its headers in one write. It is sent as it is, and so is what it is said to be.
+  reply.status(head.status).type(head.contentType).serializer(asIs).send(body)
+}
+
+function asIs(text: string): string {
+  return text
 }
 
 /** An error within a stream, as OpenAI's SDKs know it. The text is an engine's or our own error body. */

@@ -6,27 +6,14 @@ import {
   type WorkJob,
   workJobSchema,
 } from '@forebay/contracts'
-import {
-  type Clock,
-  describeError,
-  ForebayError,
-  isForebayError,
-  type Logger,
-  newId,
-  type Running,
-} from '@forebay/kernel'
+import { type Clock, describeError, ForebayError, type Logger, newId, type Running } from '@forebay/kernel'
 import type { Pools } from '@forebay/pools'
 import { bodiesIn, type JobSender, makeJobSender, makeJsonCodec } from '@forebay/queue-core'
 import type { ReplyBus } from '@forebay/reply-bus'
 import { LRUCache } from 'lru-cache'
 import type { GatewayMetrics } from '../metrics.ts'
-import { LiveCall, type PoolSigns } from './live-call.ts'
-
-/** A request to run: the job without what the attempts set. */
-export type LiveRequest = Omit<RequestJob, 'v' | 'kind' | 'attempt' | 'replyTo' | 'acceptedAtMs' | 'deadlineMs'>
-
-/** Another open pool for a request than those that failed it; undefined when there is none. */
-export type OtherPool = (tried: ReadonlySet<string>) => string | undefined
+import { type AttemptTools, CallAttempts, type LiveRequest, type OtherPool } from './call-attempts.ts'
+import type { LiveCall, PoolSigns } from './live-call.ts'
 
 const checkEveryMs = 250
 
@@ -46,6 +33,14 @@ export class LiveCalls implements Running {
   readonly #senders = new Map<string, Promise<JobSender<WorkJob>>>()
   /** When an attempt that nobody waits for was last told to stop, so that its many frames cause few notices. */
   readonly #told = new LRUCache<string, number>({ max: 1_000 })
+  readonly #tools: AttemptTools = {
+    send: (job) => this.#send(job),
+    cancel: (requestId, attempt, reason) => this.#tell({ type: 'cancel-request', requestId, attempt, reason }),
+    lost: ({ pool, requestId }, attempt, reason) => {
+      this.#options.metrics.liveLost.inc({ reason })
+      this.#options.logger.warn({ requestId, attempt, pool, reason }, 'attempt of a live request lost')
+    },
+  }
   #stopListening: (() => Promise<void>) | undefined
   #stopTimer: (() => void) | undefined
 
@@ -81,40 +76,14 @@ export class LiveCalls implements Running {
   async open(request: LiveRequest, otherPool: OtherPool): Promise<LiveCall> {
     const { clock, metrics, requestTimeoutMs } = this.#options
     const nowMs = clock.now()
-    const deadlineMs = nowMs + requestTimeoutMs
-    const { requestId } = request
-    const tried = new Set<string>()
-    const send = async (attempt: number): Promise<void> => {
-      const moved =
-        call.pool === request.pool ? {} : { route: `${call.pool}: ${request.pool} failed the request before.` }
-      const head = { v: 1, kind: 'request', ...request, ...moved, pool: call.pool, attempt } as const
-      try {
-        await this.#send({ ...head, replyTo: this.#inbox, acceptedAtMs: nowMs, deadlineMs })
-      } catch (err) {
-        if (!isForebayError(err) || err.code !== 'unavailable' || call.attempt !== attempt || !call.move()) throw err
-        await send(attempt)
-      }
-    }
-    const call: LiveCall = new LiveCall({
-      requestId,
-      pool: request.pool,
-      nowMs,
-      deadlineMs,
-      actions: {
-        send: (attempt) => void send(attempt).catch((err: unknown) => call.fail(err)),
-        cancel: (attempt, reason) => this.#tell({ type: 'cancel-request', requestId, attempt, reason }),
-        lost: (attempt, reason) => {
-          metrics.liveLost.inc({ reason })
-          this.#options.logger.warn({ requestId, attempt, pool: call.pool, reason }, 'attempt of a live request lost')
-        },
-        otherPool: (pool) => otherPool(tried.add(pool)),
-      },
-    })
-    this.#calls.set(requestId, call)
+    const set = { replyTo: this.#inbox, acceptedAtMs: nowMs, deadlineMs: nowMs + requestTimeoutMs }
+    const attempts = new CallAttempts({ request, otherPool, tools: this.#tools, set })
+    const { call } = attempts
+    this.#calls.set(request.requestId, call)
     this.#watch()
     metrics.liveInFlight.set(this.#calls.size)
     try {
-      await send(1)
+      await attempts.begin(1)
     } catch (err) {
       this.close(call)
       throw err

@@ -12,6 +12,7 @@ export class HeldJob<T> implements LeasedJob<T> {
   settling: Promise<void> | undefined = undefined
   #isLost = false
   #lost: AbortController | undefined = undefined
+  #listener: (() => void) | undefined = undefined
 
   constructor(options: { lease: Lease; job: T; attempt: number; enqueuedAt: number }) {
     this.id = options.lease.id
@@ -30,6 +31,21 @@ export class HeldJob<T> implements LeasedJob<T> {
     return this.#lost.signal
   }
 
+  onLost(fn: () => void): () => void {
+    if (this.#isLost) {
+      fn()
+      return nothing
+    }
+    if (this.#listener) {
+      this.lost.addEventListener('abort', fn, { once: true })
+      return () => this.lost.removeEventListener('abort', fn)
+    }
+    this.#listener = fn
+    return () => {
+      if (this.#listener === fn) this.#listener = undefined
+    }
+  }
+
   /** True while it is being settled: an extension behind its own settlement would look like a loss. */
   get paused(): boolean {
     return this.settling !== undefined
@@ -38,6 +54,11 @@ export class HeldJob<T> implements LeasedJob<T> {
   /** Tells whoever asked, or will ask, that another consumer may run the job. */
   lose(): void {
     this.#isLost = true
+    const listener = this.#listener
+    this.#listener = undefined
+    listener?.()
     this.#lost?.abort()
   }
 }
+
+function nothing(): void {}

@@ -21,6 +21,8 @@ export interface LeasedJob<T> {
    * costs more than all else of a small job: read it where it is needed.
    */
   readonly lost: AbortSignal
+  /** Calls `fn` when the lease is lost, at once if it is, never again after the returned function: what a signal does, for next to nothing. */
+  onLost(fn: () => void): () => void
 }
 
 /**

@@ -23,7 +23,9 @@ export class LanePuller<T> implements Running {
   readonly #waitMs: number
   readonly #stopping = new AbortController()
   readonly #sleepers = new Set<() => void>()
-  readonly #polls = new Map<Lane<T>, AbortController>()
+  readonly #polling = new Set<Lane<T>>()
+  /** What ends a lane's polls: the same for one after the other, for it costs more than all else of a poll. */
+  readonly #enders = new Map<Lane<T>, AbortController>()
   #loops: Promise<unknown> | undefined
 
   constructor(options: { lanes: readonly Lane<T>[]; clock: Clock; logger: Logger; waitMs?: number }) {
@@ -41,13 +43,13 @@ export class LanePuller<T> implements Running {
   /** Asks every lane's `want()` again: call it when seats became free, or none are left. */
   wake(): void {
     for (const wake of [...this.#sleepers]) wake()
-    for (const [lane, poll] of this.#polls) if (lane.want() <= 0) poll.abort()
+    for (const lane of this.#polling) if (lane.want() <= 0) this.#enders.get(lane)?.abort()
   }
 
   /** Ends open polls, then returns. What was handed to `onJob` stays its owner's to settle. */
   async stop(): Promise<void> {
     this.#stopping.abort()
-    for (const poll of this.#polls.values()) poll.abort()
+    for (const ender of this.#enders.values()) ender.abort()
     this.wake()
     await this.#loops
   }
@@ -73,14 +75,21 @@ export class LanePuller<T> implements Running {
   }
 
   async #poll(lane: Lane<T>, max: number): Promise<void> {
-    const poll = new AbortController()
-    this.#polls.set(lane, poll)
+    this.#polling.add(lane)
     try {
-      const jobs = await lane.receiver.receive({ max, waitMs: this.#waitMs, signal: poll.signal })
+      const jobs = await lane.receiver.receive({ max, waitMs: this.#waitMs, signal: this.#enderOf(lane).signal })
       for (const job of jobs) lane.onJob(job)
     } finally {
-      this.#polls.delete(lane)
+      this.#polling.delete(lane)
     }
+  }
+
+  #enderOf(lane: Lane<T>): AbortController {
+    const known = this.#enders.get(lane)
+    if (known && !known.signal.aborted) return known
+    const ender = new AbortController()
+    this.#enders.set(lane, ender)
+    return ender
   }
 
   #sleep(): Promise<void> {

@@ -41,6 +41,7 @@ export class JobReceiver<T> implements Running {
   readonly #settler: Settler
   readonly #polls = new Set<Promise<unknown>>()
   readonly #stopping = new AbortController()
+  #link: Link | undefined
   #stopped: Promise<void> | undefined
 
   constructor(options: JobReceiverOptions<T>) {
@@ -62,7 +63,8 @@ export class JobReceiver<T> implements Running {
     // An answer of "none" would make a polling caller spin.
     if (this.#stopping.signal.aborted) throw queueClosed(this.#driver.name)
     if (outer?.aborted || max <= 0) return []
-    const { signal, release } = outer ? either(outer, this.#stopping.signal) : only(this.#stopping.signal)
+    const link = outer && this.#linkTo(outer)
+    const signal = link ? link.join() : this.#stopping.signal
     const poll = this.#poll({ max, waitMs, leaseMs: this.#leaseMs, signal })
     this.#polls.add(poll)
     try {
@@ -70,7 +72,7 @@ export class JobReceiver<T> implements Running {
       // Received while stopping: `stop` gives them back, nobody should start them.
       return this.#stopping.signal.aborted ? [] : jobs
     } finally {
-      release()
+      link?.leave()
       this.#polls.delete(poll)
     }
   }
@@ -95,6 +97,14 @@ export class JobReceiver<T> implements Running {
   stop(): Promise<void> {
     this.#stopped ??= this.#drain()
     return this.#stopped
+  }
+
+  /** Whoever polls again and again does so with one signal, and then one link serves all its polls. */
+  #linkTo(outer: AbortSignal): Link {
+    if (this.#link?.outer === outer) return this.#link
+    this.#link?.retire()
+    this.#link = new Link(outer, this.#stopping.signal)
+    return this.#link
   }
 
   async #drain(): Promise<void> {
@@ -148,25 +158,42 @@ export class JobReceiver<T> implements Running {
   }
 }
 
-interface Linked {
-  signal: AbortSignal
-  /** Lets go of the signals it follows. */
-  release(): void
-}
-
 /** A signal that aborts with the first of two. AbortSignal.any leaves its following to the garbage collector, which costs on every poll. */
-function either(one: AbortSignal, other: AbortSignal): Linked {
-  const linked = new AbortController()
-  const abort = () => linked.abort('ended')
-  one.addEventListener('abort', abort, { once: true })
-  other.addEventListener('abort', abort, { once: true })
-  const release = () => {
-    one.removeEventListener('abort', abort)
-    other.removeEventListener('abort', abort)
-  }
-  return { signal: linked.signal, release }
-}
+class Link {
+  readonly outer: AbortSignal
+  readonly #stopping: AbortSignal
+  readonly #linked = new AbortController()
+  readonly #abort = () => this.#linked.abort('ended')
+  #users = 0
+  #retired = false
 
-function only(signal: AbortSignal): Linked {
-  return { signal, release: () => {} }
+  constructor(outer: AbortSignal, stopping: AbortSignal) {
+    this.outer = outer
+    this.#stopping = stopping
+    outer.addEventListener('abort', this.#abort, { once: true })
+    stopping.addEventListener('abort', this.#abort, { once: true })
+  }
+
+  /** The signal, until `leave`. */
+  join(): AbortSignal {
+    this.#users++
+    return this.#linked.signal
+  }
+
+  leave(): void {
+    this.#users--
+    this.#letGo()
+  }
+
+  /** Lets go of the two once nobody uses it. */
+  retire(): void {
+    this.#retired = true
+    this.#letGo()
+  }
+
+  #letGo(): void {
+    if (!this.#retired || this.#users > 0) return
+    this.outer.removeEventListener('abort', this.#abort)
+    this.#stopping.removeEventListener('abort', this.#abort)
+  }
 }

@@ -45,7 +45,7 @@ export class LiveRunner implements Running {
   /** Takes a request on, replies, and settles its job once its result is stored. */
   onJob(leased: LeasedJob<RequestJob>, receiver: Pick<JobReceiver<WorkJob>, 'settle'>): void {
     const { clock, logger, flusher, dispatcher, onFree, workerId } = this.#tools
-    const { job, lost } = leased
+    const { job } = leased
     const other = this.#newest.get(job.requestId)
     if (other && other.job.attempt >= job.attempt) {
       // The broker delivered late or twice; begun anew, the reply's frames would contradict each other.
@@ -65,14 +65,13 @@ export class LiveRunner implements Running {
     const untilDeadline = job.deadlineMs - clock.now()
     const cancelDeadline = clock.after(Math.max(0, untilDeadline), () => request.abandon('deadline'))
     // What the client has begun to see goes on here: elsewhere it could only start from the beginning.
-    const onLost = () => {
+    const forgetLoss = leased.onLost(() => {
       if (!request.hasBegun) request.abandon('lost')
-    }
-    lost.addEventListener('abort', onLost, { once: true })
+    })
     const run = async () => {
       const result = await ended
       cancelDeadline()
-      lost.removeEventListener('abort', onLost)
+      forgetLoss()
       if (this.#newest.get(job.requestId) === request) this.#newest.delete(job.requestId)
       if (result) {
         const finished = { result, line: null, content: kept?.content }

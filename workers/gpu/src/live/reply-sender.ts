@@ -35,6 +35,7 @@ class BusReplySender implements ReplySender {
   #seq = 0
   #sentAtMs: number
   #troubled = false
+  #last: Promise<void> | undefined
 
   constructor(options: ReplySenderOptions) {
     this.#options = options
@@ -45,9 +46,10 @@ class BusReplySender implements ReplySender {
     const { bus, clock, job } = this.#options
     const { attempt, replyTo, requestId } = job
     this.#sentAtMs = clock.now()
-    bus
-      .send(replyTo, { ...frame, requestId, attempt, seq: this.#seq++ } as ReplyFrame)
-      .catch((err: unknown) => this.#failed(err))
+    const sent = bus.send(replyTo, { ...frame, requestId, attempt, seq: this.#seq++ } as ReplyFrame)
+    // Frames that travel together have one promise.
+    if (sent !== this.#last) sent.catch((err: unknown) => this.#failed(err))
+    this.#last = sent
   }
 
   keepAlive(): void {
