@@ -1,6 +1,6 @@
 import { batchRequestId } from '@forebay/contracts'
 import type { PlanEntry } from '@forebay/plan'
-import type { FinishedRequest } from '../results/result-flusher.ts'
+import type { FinishedRequest } from '../results/event-store.ts'
 import type { LineEnd } from './line-task.ts'
 import { outputLine } from './output-line.ts'
 

@@ -1,19 +1,10 @@
 import type { BlobStore } from '@forebay/blobs'
-import { blobKeys, type ChunkNote, type RequestResult, type ResultEvent } from '@forebay/contracts'
+import type { ChunkNote, ResultEvent } from '@forebay/contracts'
 import type { EngineMeter } from '@forebay/engine-time'
-import { backoffMs, type Clock, describeError, type Logger, newId, type Running } from '@forebay/kernel'
+import type { Clock, Logger, Running } from '@forebay/kernel'
 import type { JobSender } from '@forebay/queue-core'
-import type { KeptContent } from '../live/kept-content.ts'
 import type { WorkerMetrics } from '../metrics.ts'
-
-/** A result on its way out; `line` is its line of the output or error file, null for a real-time request. */
-export interface FinishedRequest {
-  /** Where its bytes lie is written into it when they are stored. */
-  readonly result: RequestResult
-  readonly line: Buffer | null
-  /** Of a real-time request whose content is to be kept. */
-  readonly content?: KeptContent | undefined
-}
+import { type FinishedRequest, makeEventStore, type Told } from './event-store.ts'
 
 interface Pending {
   readonly finished: FinishedRequest | undefined
@@ -38,11 +29,13 @@ export class ResultFlusher implements Running {
   readonly #groups = new Map<string, Group>()
   readonly #flushes = new Set<Promise<void>>()
   readonly #stopping = new AbortController()
+  readonly #storeEvent: (told: Told) => Promise<boolean>
   #unflushed = 0
   #lastIdle = false
 
   constructor(options: ResultFlusherOptions) {
     this.#options = options
+    this.#storeEvent = makeEventStore({ ...options, stopping: this.#stopping.signal })
   }
 
   /** Results and notes not yet accepted by the results queue. */
@@ -136,82 +129,17 @@ export class ResultFlusher implements Running {
     }
   }
 
-  async #store(group: Group, items: readonly Pending[]): Promise<void> {
-    const { clock, metrics, pool, sender, workerId } = this.#options
+  async #store({ batchId, tenantId }: Group, items: readonly Pending[]): Promise<void> {
+    const { clock, metrics } = this.#options
     const startedMs = clock.now()
     metrics.unflushed.set(this.#unflushed)
-    const part = partOf(group, items, startedMs)
-    const event: ResultEvent = {
-      v: 1,
-      kind: 'results',
-      id: newId('event_', startedMs),
-      workerId,
-      pool,
-      sentAtMs: startedMs,
-      partKey: part.key,
-      results: part.results,
-      chunks: items.flatMap((item) => (item.note ? [item.note] : [])),
-      idle: this.#takeIdle(startedMs),
-    }
-    const { key } = part
-    if (!(await this.#keepContent(items, part.results, startedMs))) return
-    if (key !== null && !(await this.#untilDone('part', () => this.#options.blobs.put(key, part.bytes)))) return
-    const sent = await this.#untilDone('result event', async () => {
-      const [answer] = await sender.send([{ id: event.id, job: event }])
-      if (answer && !answer.ok) throw answer.error
-    })
-    if (!sent) return
+    const finished = items.flatMap((item) => item.finished ?? [])
+    const notes = items.flatMap((item) => item.note ?? [])
+    if (!(await this.#storeEvent({ tenantId, batchId, finished, notes, idle: this.#takeIdle(startedMs) }))) return
     metrics.flushSeconds.observe((clock.now() - startedMs) / 1000)
     this.#unflushed -= items.length
     metrics.unflushed.set(this.#unflushed)
     for (const { stored } of items) stored()
-  }
-
-  /** Stores what is to be kept of live requests, and says in their results where; false when stopped before. */
-  async #keepContent(items: readonly Pending[], results: RequestResult[], nowMs: number): Promise<boolean> {
-    const day = new Date(nowMs).toISOString().slice(0, 10)
-    const put = (key: string, bytes: Buffer) =>
-      this.#untilDone('live content', () => this.#options.blobs.put(key, bytes))
-    for (const { finished } of items) {
-      if (!finished?.content) continue
-      const { requestId, tenantId } = finished.result
-      const at = results.findIndex((result) => result.requestId === requestId)
-      const result = results[at]
-      if (!result) continue
-      const { request } = finished.content
-      const answer = finished.content.answer()
-      const keys = {
-        request: blobKeys.liveRequest(tenantId, day, requestId),
-        answer: blobKeys.liveAnswer(tenantId, day, requestId),
-      }
-      if (!(await put(keys.request, request))) return false
-      if (answer.length > 0 && !(await put(keys.answer, answer))) return false
-      results[at] = {
-        ...result,
-        requestBytes: { key: keys.request, offset: 0, length: request.length },
-        ...(answer.length > 0 ? { responseBytes: { key: keys.answer, offset: 0, length: answer.length } } : {}),
-      }
-    }
-    return true
-  }
-
-  /** Tries until it succeeds; false when stopped before. */
-  async #untilDone(what: string, store: () => Promise<unknown>): Promise<boolean> {
-    const { clock, logger } = this.#options
-    for (let tries = 1; ; tries++) {
-      try {
-        await store()
-        return true
-      } catch (err) {
-        const retryMs = backoffMs(tries, { firstMs: 100, maxMs: 5_000 })
-        logger.warn({ what, retryMs, error: describeError(err) }, 'results could not be stored')
-        try {
-          await clock.sleep(retryMs, this.#stopping.signal)
-        } catch {
-          return false
-        }
-      }
-    }
   }
 }
 
@@ -229,23 +157,4 @@ export interface ResultFlusherOptions {
   meter: Pick<EngineMeter, 'takeInterval' | 'takenMs'>
   /** The engine's idle time is told at most so often. */
   idleEveryMs: number
-}
-
-function partOf(group: Group, items: readonly Pending[], nowMs: number) {
-  const lines: Buffer[] = []
-  const results: RequestResult[] = []
-  let offset = 0
-  for (const { finished } of items) {
-    if (!finished) continue
-    const { line, result } = finished
-    results.push(result)
-    if (!line) continue
-    // Without its line feed.
-    result.bytes = { offset, length: line.length - 1 }
-    lines.push(line)
-    offset += line.length
-  }
-  const { batchId, tenantId } = group
-  const key = batchId !== null && lines.length > 0 ? blobKeys.part(tenantId, batchId, newId('part_', nowMs)) : null
-  return { key, bytes: Buffer.concat(lines, offset), results }
 }
