@@ -5,10 +5,10 @@ import { type Charge, chargeFor } from '@forebay/pricing'
 import type { Database, Queryable } from '@forebay/store'
 import { type Arrival, arrivalsOf, storable } from './arrival.ts'
 import { recordEngineTime } from './write-engine-time.ts'
-import { type CostPerGpuHour, insertLedger } from './write-ledger.ts'
+import type { CostPerGpuHour } from './write-ledger.ts'
 import { addToBatches, addToChunks, batchDeltas, chunkDeltas } from './write-progress.ts'
 import { addToQuality, type QualityThresholds, qualityDeltas } from './write-quality.ts'
-import { type Committed, insertRequests } from './write-requests.ts'
+import { type Committed, insertResults } from './write-requests.ts'
 import { recordDiscarded, recordFailed, recordWaste, type WasteReason } from './write-waste.ts'
 
 /** What one transaction did. */
@@ -38,8 +38,7 @@ export function commitEvents(options: {
   return options.db.tx(async (tx) => {
     const open = await lockOpenBatches(tx, [...batchIds])
     const admitted = firstPerRequest(arrivals.filter((a) => a.batchId === null || open.has(a.batchId)))
-    const committed = await insertCharged(tx, admitted)
-    await insertLedger(tx, committed, costPerGpuHour)
+    const committed = await insertCharged(tx, admitted, costPerGpuHour)
     await recordFailed(
       tx,
       committed.flatMap(({ arrival, charge }) => (charge ? [] : [arrival])),
@@ -102,19 +101,22 @@ function firstPerRequest(arrivals: readonly Arrival[]): Arrival[] {
   return [...first.values()].sort((a, b) => (a.requestId < b.requestId ? -1 : 1))
 }
 
-/** Inserts the audit rows and prices those that are new and charged. */
-async function insertCharged(tx: Queryable, arrivals: readonly Arrival[]): Promise<Committed[]> {
+/** Inserts audit rows, and ledger entries for those of them that are charged; answers the results that are new. */
+async function insertCharged(
+  tx: Queryable,
+  arrivals: readonly Arrival[],
+  costPerGpuHour: CostPerGpuHour,
+): Promise<Committed[]> {
   if (arrivals.length === 0) return []
-  const ids = await insertRequests(tx, arrivals)
-  const fresh = arrivals.filter((a) => ids.has(a.requestId))
-  const charged = fresh.filter(isCharged)
-  if (charged.length === 0) return fresh.map((arrival) => ({ arrival, charge: undefined }))
-  const { nowMs, prices } = await pricesOf(tx, charged)
-  return fresh.map((arrival) => ({
+  const priced = arrivals.filter(isCharged)
+  const now = priced.length > 0 ? await pricesOf(tx, priced) : undefined
+  const results = arrivals.map((arrival) => ({
     arrival,
     // A worker's clock may be ahead; no charge is made at a price of the future.
-    charge: isCharged(arrival) ? chargeOf(arrival, { nowMs, prices }) : undefined,
+    charge: now && isCharged(arrival) ? chargeOf(arrival, now) : undefined,
   }))
+  const ids = await insertResults(tx, results, costPerGpuHour)
+  return results.filter(({ arrival }) => ids.has(arrival.requestId))
 }
 
 // Field by field: a copy of the whole arrival for each is a good part of what a commit costs here.

@@ -16,7 +16,7 @@ type Value = string | number | null
 export function unnest<R>(rows: readonly R[], columns: Columns<R>): { names: string; from: string; values: Value[] } {
   const values: Value[] = []
   const same: string[] = []
-  const [types, varying]: [string[], string[]] = [[], []]
+  const varying: string[] = []
   for (const [name, [type, read]] of Object.entries(columns)) {
     const [row] = rows
     const first = row === undefined ? null : read(row)
@@ -25,14 +25,13 @@ export function unnest<R>(rows: readonly R[], columns: Columns<R>): { names: str
     if (!isLast && rows.every((each) => read(each) === first)) {
       same.push(`$${values.push(first)}::${type} AS ${name}`)
     } else {
-      types.push(`$${values.push(arrayOf(rows, read))}::${type}[]`)
-      varying.push(name)
+      varying.push(`unnest($${values.push(arrayOf(rows, read))}::${type}[]) AS ${name}`)
     }
   }
-  const arrays = `unnest(${types.join(', ')}) AS arrays (${varying.join(', ')})`
   return {
     names: Object.keys(columns).join(', '),
-    from: `(SELECT ${[...same, 'arrays.*'].join(', ')} FROM ${arrays}) AS rows`,
+    // In the list of columns: after FROM each array would be kept in a table of its own first.
+    from: `(SELECT ${[...same, ...varying].join(', ')}) AS rows`,
     values,
   }
 }

@@ -20,8 +20,8 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'every delivery counts',
     file: commit,
-    search: 'arrivals.filter((a) => ids.has(a.requestId))',
-    replace: 'arrivals',
+    search: 'results.filter(({ arrival }) => ids.has(arrival.requestId))',
+    replace: 'results',
   },
   {
     name: 'no transaction',
@@ -30,7 +30,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     search: 'options.db.tx(async (tx) =>',
     replace: `(async (work: (tx: Queryable) => Promise<CommitSummary>) => work({
     query: async (sql, values) => {
-      if (sql.includes('INTO ledger')) await new Promise((resolve) => setTimeout(resolve, 400))
+      if (sql.includes('UPDATE batches')) await new Promise((resolve) => setTimeout(resolve, 400))
       return options.db.query(sql, values)
     },
   }))(async (tx) =>`,
@@ -38,8 +38,8 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'failed requests are charged',
     file: commit,
-    search: 'charge: isCharged(arrival) ?',
-    replace: "charge: arrival.outcome !== 'cancelled' ?",
+    search: 'now && isCharged(arrival) ?',
+    replace: "now && arrival.outcome !== 'cancelled' ?",
   },
   {
     name: 'counters are added twice',
@@ -47,7 +47,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     search: 'await addToBatches(tx, batches)',
     replace: 'await addToBatches(tx, batches)\n    await addToBatches(tx, batches)',
   },
-  { name: 'no ledger', file: commit, search: 'await insertLedger(tx, committed, costPerGpuHour)', replace: '' },
+  { name: 'no ledger', file: requests, search: 'isCharged ? [insertEntries] : []', replace: '[]' },
   { name: 'no counters', file: commit, search: 'await addToBatches(tx, batches)', replace: '' },
   {
     name: 'no progress',
@@ -97,29 +97,29 @@ export const plantedBugs: readonly PlantedBug[] = [
     search: 'delta.promptTokens += usage.promptTokens',
     replace: 'delta.promptTokens += usage.completionTokens',
   },
-  { name: 'one nano too much', file: ledger, search: 'charge.amountNano]', replace: 'charge.amountNano + 1]' },
+  { name: 'one nano too much', file: ledger, search: 'charge.amountNano)]', replace: 'charge.amountNano + 1)]' },
   {
     name: 'amounts are rounded to cents',
     file: ledger,
-    search: 'charge.amountNano]',
-    replace: 'Math.round(charge.amountNano / 1e7) * 1e7]',
+    search: 'charge.amountNano)]',
+    replace: 'Math.round(charge.amountNano / 1e7) * 1e7)]',
   },
   {
     name: 'unknown cached tokens become none',
     file: requests,
-    search: "cached_tokens: ['int', (a) => a.usage.cachedTokens]",
-    replace: "cached_tokens: ['int', (a) => a.usage.cachedTokens ?? 0]",
+    search: "cached_tokens: ['int', ({ arrival: a }) => a.usage.cachedTokens]",
+    replace: "cached_tokens: ['int', ({ arrival: a }) => a.usage.cachedTokens ?? 0]",
   },
   {
     name: 'the body hash is not kept',
     file: requests,
-    search: "body_hash: ['text', (a) => a.bodyHash]",
+    search: "body_hash: ['text', ({ arrival: a }) => a.bodyHash]",
     replace: "body_hash: ['text', () => null]",
   },
   {
     name: 'a duplicate overwrites',
     file: requests,
-    search: 'ON CONFLICT DO NOTHING RETURNING id',
+    search: 'ON CONFLICT (born, id) DO NOTHING RETURNING id',
     replace: 'ON CONFLICT (born, id) DO UPDATE SET attempt = excluded.attempt RETURNING id',
   },
   {
