@@ -38,6 +38,10 @@ describe('house rules', () => {
     ).toEqual([])
   })
 
+  it('follow signals by eitherSignal, which leaves nothing in those that live for ever', () => {
+    expect(matching(/\bAbortSignal\.any\(/, /^$/)).toEqual([])
+  })
+
   it('keep a source file to one idea: at most 400 lines', () => {
     expect(shipped.filter((file) => file.text.split('\n').length > 400).map((file) => file.path)).toEqual([])
   })

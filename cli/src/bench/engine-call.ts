@@ -1,4 +1,4 @@
-import { type Clock, describeError } from '@forebay/kernel'
+import { type Clock, describeError, eitherSignal } from '@forebay/kernel'
 import { z } from 'zod'
 
 /** Where an engine is, without /v1 at the end. */
@@ -38,14 +38,16 @@ export async function askEngine(options: {
 
 /** A page of the engine and whether a simulator answered; undefined when there is none. */
 export async function readPage(engine: EngineAddress, url: string, signal: AbortSignal) {
+  const within = eitherSignal(signal, AbortSignal.timeout(5_000))
   try {
-    const within = AbortSignal.any([signal, AbortSignal.timeout(5_000)])
-    const response = await fetch(url, { headers: authorization(engine), signal: within })
+    const response = await fetch(url, { headers: authorization(engine), signal: within.signal })
     const simulated = response.headers.get('x-engine-sim') !== null
     return response.ok ? { text: await response.text(), simulated } : undefined
   } catch {
     signal.throwIfAborted()
     return undefined
+  } finally {
+    within.release()
   }
 }
 

@@ -1,4 +1,4 @@
-import { type Clock, describeError, ForebayError, type Logger } from '@forebay/kernel'
+import { type Clock, describeError, eitherSignal, ForebayError, type Logger } from '@forebay/kernel'
 import type { Database } from '@forebay/store'
 import { type BatchRow, batchColumns } from './batch-row.ts'
 
@@ -29,7 +29,7 @@ export async function workOnClaim(options: {
   const batch = await claim(db, options.kind, owner, claimMs)
   if (!batch) return false
   const lost = new AbortController()
-  const signal = AbortSignal.any([lost.signal, options.signal])
+  const { release, signal } = eitherSignal(lost.signal, options.signal)
   const stopRenewing = clock.every(claimMs / 3, () => {
     renew(db, batch.id, owner, claimMs).then(
       (held) => !held && lost.abort(new ForebayError('lease_lost', `Another process works on batch ${batch.id}.`)),
@@ -46,6 +46,7 @@ export async function workOnClaim(options: {
     }
   } finally {
     stopRenewing()
+    release()
   }
   await giveBack(db, batch.id, owner, backMs)
   return true

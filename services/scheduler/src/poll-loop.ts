@@ -30,6 +30,7 @@ export class PollLoop implements Running {
 
   async stop(): Promise<void> {
     this.#stopping.abort()
+    this.#waiting?.abort()
     await this.#done
   }
 
@@ -59,8 +60,9 @@ export class PollLoop implements Running {
       this.#gapMs = Math.min(gapMsMax, this.#gapMs * 1.5)
       return
     }
+    if (this.#stopping.signal.aborted) return
     this.#waiting = new AbortController()
-    await this.#sleep(pollMs - this.#gapMs, AbortSignal.any([this.#waiting.signal, this.#stopping.signal]))
+    await this.#sleep(pollMs - this.#gapMs, this.#waiting.signal)
     this.#waiting = undefined
     this.#gapMs = gapMs
   }

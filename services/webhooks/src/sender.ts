@@ -1,6 +1,6 @@
 import type { LookupFunction } from 'node:net'
 import type { AddressPolicy } from '@forebay/address-policy'
-import { type Clock, isForebayError, type Running } from '@forebay/kernel'
+import { type Clock, eitherSignal, isForebayError, type Running } from '@forebay/kernel'
 import { Webhook } from 'standardwebhooks'
 import { Agent, type Dispatcher } from 'undici'
 import type { Delivery } from './deliveries.ts'
@@ -46,14 +46,16 @@ export function makeSender(options: {
     send: async (delivery, signal) => {
       const timeout = new AbortController()
       const cancelTimeout = clock.after(timeoutMs, () => timeout.abort())
+      const either = eitherSignal(signal, timeout.signal)
       try {
-        return await post({ agent, delivery, nowMs: clock.now(), signal: AbortSignal.any([signal, timeout.signal]) })
+        return await post({ agent, delivery, nowMs: clock.now(), signal: either.signal })
       } catch (err) {
         if (signal.aborted) throw err
         if (timeout.signal.aborted) return { status: null, error: `no complete answer within ${timeoutMs} ms` }
         return { status: null, error: describeFailure(err) }
       } finally {
         cancelTimeout()
+        either.release()
       }
     },
     stop: () => (stopped ??= agent.destroy()),

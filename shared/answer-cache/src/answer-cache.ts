@@ -1,4 +1,12 @@
-import { type Clock, describeError, ForebayError, type Logger, newId, type Running } from '@forebay/kernel'
+import {
+  type Clock,
+  describeError,
+  eitherSignal,
+  ForebayError,
+  type Logger,
+  newId,
+  type Running,
+} from '@forebay/kernel'
 import { LRUCache } from 'lru-cache'
 import type { Answer } from './answer.ts'
 import type { EntryName, SharedAnswers } from './shared-answers.ts'
@@ -195,8 +203,9 @@ export class AnswerCache implements Running {
   async #wait(ended: Promise<FlightEnd>, untilMs: number, signal: AbortSignal): Promise<FlightEnd | undefined> {
     const { clock } = this.#options
     const done = new AbortController()
+    const either = eitherSignal(signal, done.signal)
     const limit = clock
-      .sleep(Math.max(0, untilMs - clock.now()), AbortSignal.any([signal, done.signal]))
+      .sleep(Math.max(0, untilMs - clock.now()), either.signal)
       .then(() => undefined)
       .catch(() => {
         if (signal.aborted) throw gone()
@@ -206,6 +215,7 @@ export class AnswerCache implements Running {
       return await Promise.race([ended, limit])
     } finally {
       done.abort()
+      either.release()
     }
   }
 

@@ -1,5 +1,6 @@
 export { backoffMs } from './backoff.ts'
 export { type Clock, systemClock } from './clock.ts'
+export { eitherSignal, type FollowingSignal } from './either-signal.ts'
 export {
   describeError,
   type ErrorCode,

@@ -1,4 +1,4 @@
-import type { Clock } from '@forebay/kernel'
+import { type Clock, eitherSignal } from '@forebay/kernel'
 import {
   type DriverCapabilities,
   type ItemResult,
@@ -101,20 +101,24 @@ export class PubsubQueue implements QueueDriver {
   async receive(options: { max: number; waitMs: number; leaseMs: number; signal?: AbortSignal }) {
     const { leaseMs } = options
     const max = Math.min(options.max, callMessagesMax)
-    const signal = AbortSignal.any([this.#closing.signal, ...(options.signal ? [options.signal] : [])])
+    const { release, signal } = eitherSignal(this.#closing.signal, ...(options.signal ? [options.signal] : []))
     const deadline = this.#clock.now() + options.waitMs
-    while (max > 0 && !signal.aborted) {
-      const due = this.#parked.takeDue(max)
-      if (due.length > 0) return this.#lease(due, leaseMs)
-      const now = this.#clock.now()
-      const pullMs = Math.min(pullMsMax, Math.max(pullMsMin, deadline - now))
-      // The pull ends by itself; the wait for it also ends when a parked message falls due.
-      const waitMs = Math.min(2 * pullMs, Math.max(0, this.#parked.nextDue() - now))
-      const start = () => this.#pull(max, pullMs, leaseMs)
-      const leases = await this.#polls.wait({ max, leaseMs, waitMs, signal, start })
-      if (leases.length > 0 || (this.#clock.now() >= deadline && this.#parked.nextDue() > deadline)) return leases
+    try {
+      while (max > 0 && !signal.aborted) {
+        const due = this.#parked.takeDue(max)
+        if (due.length > 0) return this.#lease(due, leaseMs)
+        const now = this.#clock.now()
+        const pullMs = Math.min(pullMsMax, Math.max(pullMsMin, deadline - now))
+        // The pull ends by itself; the wait for it also ends when a parked message falls due.
+        const waitMs = Math.min(2 * pullMs, Math.max(0, this.#parked.nextDue() - now))
+        const start = () => this.#pull(max, pullMs, leaseMs)
+        const leases = await this.#polls.wait({ max, leaseMs, waitMs, signal, start })
+        if (leases.length > 0 || (this.#clock.now() >= deadline && this.#parked.nextDue() > deadline)) return leases
+      }
+      return []
+    } finally {
+      release()
     }
-    return []
   }
 
   async ack(leases: readonly Lease[]): Promise<readonly ItemResult[]> {

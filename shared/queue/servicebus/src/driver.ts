@@ -1,5 +1,5 @@
 import type { ServiceBusAdministrationClient, ServiceBusClient, ServiceBusSender } from '@azure/service-bus'
-import { type Clock, ForebayError } from '@forebay/kernel'
+import { type Clock, eitherSignal, ForebayError } from '@forebay/kernel'
 import {
   type DriverCapabilities,
   type ItemResult,
@@ -123,15 +123,19 @@ export class ServicebusQueue implements QueueDriver {
   async receive(options: { max: number; waitMs: number; leaseMs: number; signal?: AbortSignal }) {
     const max = Math.min(options.max, receiveMax)
     const leaseMs = this.#leaseMs
-    const signal = AbortSignal.any([this.#closing.signal, ...(options.signal ? [options.signal] : [])])
+    const { release, signal } = eitherSignal(this.#closing.signal, ...(options.signal ? [options.signal] : []))
     const deadline = this.#clock.now() + options.waitMs
-    while (max > 0 && !signal.aborted) {
-      const pollMs = Math.min(pollMsMax, Math.max(pollMsMin, deadline - this.#clock.now()))
-      const start = () => this.#poll(max, pollMs)
-      const leases = await this.#polls.wait({ max, leaseMs, waitMs: pollMs + pollSlackMs, signal, start })
-      if (leases.length > 0 || this.#clock.now() >= deadline) return leases
+    try {
+      while (max > 0 && !signal.aborted) {
+        const pollMs = Math.min(pollMsMax, Math.max(pollMsMin, deadline - this.#clock.now()))
+        const start = () => this.#poll(max, pollMs)
+        const leases = await this.#polls.wait({ max, leaseMs, waitMs: pollMs + pollSlackMs, signal, start })
+        if (leases.length > 0 || this.#clock.now() >= deadline) return leases
+      }
+      return []
+    } finally {
+      release()
     }
-    return []
   }
 
   ack(leases: readonly Lease[]): Promise<readonly ItemResult[]> {

@@ -1,5 +1,5 @@
 import type { Message } from '@aws-sdk/client-sqs'
-import type { Clock, ForebayError } from '@forebay/kernel'
+import { type Clock, eitherSignal, type ForebayError } from '@forebay/kernel'
 import {
   type DriverCapabilities,
   type ItemResult,
@@ -80,24 +80,28 @@ export class SqsQueue implements QueueDriver {
 
   async receive(options: { max: number; waitMs: number; leaseMs: number; signal?: AbortSignal }) {
     const { leaseMs, waitMs } = options
-    const signal = AbortSignal.any([this.#closing.signal, ...(options.signal ? [options.signal] : [])])
+    const { release, signal } = eitherSignal(this.#closing.signal, ...(options.signal ? [options.signal] : []))
     const deadline = this.#clock.now() + waitMs
-    while (options.max > 0 && !signal.aborted) {
-      const leftMs = deadline - this.#clock.now()
-      const waitSeconds = Math.max(0, Math.min(longPollSecondsMax, Math.floor(leftMs / 1_000)))
-      const max = Math.min(options.max, callMessagesMax)
-      const start = () => this.#poll(max, waitSeconds, leaseMs)
-      const leases =
-        waitSeconds === 0 ? await start() : await this.#polls.wait({ max, leaseMs, waitMs: leftMs, signal, start })
-      if (leases.length === callMessagesMax) {
-        return [...leases, ...(await this.#more(options.max - callMessagesMax, leaseMs))]
+    try {
+      while (options.max > 0 && !signal.aborted) {
+        const leftMs = deadline - this.#clock.now()
+        const waitSeconds = Math.max(0, Math.min(longPollSecondsMax, Math.floor(leftMs / 1_000)))
+        const max = Math.min(options.max, callMessagesMax)
+        const start = () => this.#poll(max, waitSeconds, leaseMs)
+        const leases =
+          waitSeconds === 0 ? await start() : await this.#polls.wait({ max, leaseMs, waitMs: leftMs, signal, start })
+        if (leases.length === callMessagesMax) {
+          return [...leases, ...(await this.#more(options.max - callMessagesMax, leaseMs))]
+        }
+        if (leases.length > 0 || this.#clock.now() >= deadline) return leases
+        if (waitSeconds === 0) {
+          await this.#clock.sleep(Math.min(shortPollMs, deadline - this.#clock.now()), signal).catch(() => undefined)
+        }
       }
-      if (leases.length > 0 || this.#clock.now() >= deadline) return leases
-      if (waitSeconds === 0) {
-        await this.#clock.sleep(Math.min(shortPollMs, deadline - this.#clock.now()), signal).catch(() => undefined)
-      }
+      return []
+    } finally {
+      release()
     }
-    return []
   }
 
   async ack(leases: readonly Lease[]): Promise<readonly ItemResult[]> {

@@ -68,6 +68,7 @@ export class EngineMonitor implements Running {
 
   async stop(): Promise<void> {
     this.#stopping.abort()
+    this.#wake()
     await this.#loop
   }
 
@@ -180,9 +181,9 @@ export class EngineMonitor implements Running {
       : inFlight() > 0
         ? busyPollMs
         : idlePollMs
+    if (this.#stopping.signal.aborted) return
     const waiting = new AbortController()
     this.#wake = () => waiting.abort()
-    const either = AbortSignal.any([waiting.signal, this.#stopping.signal])
-    await clock.sleep(pauseMs, either).catch(() => undefined)
+    await clock.sleep(pauseMs, waiting.signal).catch(() => undefined)
   }
 }

@@ -1,4 +1,4 @@
-import { ForebayError, type Running } from '@forebay/kernel'
+import { eitherSignal, ForebayError, type Running } from '@forebay/kernel'
 import { Agent, request } from 'undici'
 
 /** An answer of a metadata service. */
@@ -30,14 +30,19 @@ export function openMetadataClient(url: string): MetadataClient {
   const agent = new Agent({ connect: { timeout: 2_000 }, headersTimeout: 0, bodyTimeout: 0 })
   return {
     async ask({ method = 'GET', path, headers = {}, body, timeoutMs = 3_000 }, signal) {
-      const response = await request(origin + path, {
-        method,
-        headers,
-        body: body ?? null,
-        dispatcher: agent,
-        signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
-      })
-      return { status: response.statusCode, headers: response.headers, text: await response.body.text() }
+      const either = eitherSignal(signal, AbortSignal.timeout(timeoutMs))
+      try {
+        const response = await request(origin + path, {
+          method,
+          headers,
+          body: body ?? null,
+          dispatcher: agent,
+          signal: either.signal,
+        })
+        return { status: response.statusCode, headers: response.headers, text: await response.body.text() }
+      } finally {
+        either.release()
+      }
     },
     stop: () => agent.destroy(),
   }
