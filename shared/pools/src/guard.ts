@@ -1,5 +1,5 @@
 import type { BlobStore } from '@forebay/blobs'
-import type { QueueDriver, QueueProvider } from '@forebay/queue-port'
+import type { ItemResult, QueueDriver, QueueProvider } from '@forebay/queue-port'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 
 const askMs = 5_000
@@ -19,6 +19,13 @@ export function guardQueues(provider: QueueProvider, breaker: CircuitBreaker): Q
   }
 }
 
+const sending = { patienceMs: sendMs, faultOf: firstError }
+
+function firstError(results: readonly ItemResult[]): unknown {
+  for (const result of results) if (!result.ok) return result.error
+  return undefined
+}
+
 function guardDriver(driver: QueueDriver, breaker: CircuitBreaker): QueueDriver {
   let there: Promise<void> | undefined
   // A queue that nobody has made yet is no sign of trouble; one that went missing is made again.
@@ -36,11 +43,7 @@ function guardDriver(driver: QueueDriver, breaker: CircuitBreaker): QueueDriver 
     name: driver.name,
     capabilities: driver.capabilities,
     ensure: () => breaker.run(() => driver.ensure(), { patienceMs: sendMs }),
-    send: (items) =>
-      breaker.run(() => driver.send(items), {
-        patienceMs: sendMs,
-        faultOf: (results) => results.flatMap((result) => (result.ok ? [] : [result.error]))[0],
-      }),
+    send: (items) => breaker.run(() => driver.send(items), sending),
     depth: () => breaker.run(depth, { patienceMs: askMs }),
     receive: (options) => driver.receive(options),
     ack: (leases) => driver.ack(leases),

@@ -44,7 +44,8 @@ export type AnswerTurn =
     }
 
 const waitMs = 60_000
-const computeAlone = (shown: 'miss' | 'bypass'): AnswerTurn => ({ kind: 'compute', shown, finish: () => {} })
+const missed: AnswerTurn = { kind: 'compute', shown: 'miss', finish: () => {} }
+const bypassed: AnswerTurn = { ...missed, shown: 'bypass' }
 
 /** The caches before the real-time endpoints: the exact one first, then, for tenants that want it, the semantic one. */
 export class LiveAnswers implements Running {
@@ -119,7 +120,7 @@ export class LiveAnswers implements Running {
       if (turn.kind === 'lead') turn.finish({ kind: 'unstorable' })
       return { kind: 'hit', ...similar }
     }
-    if (turn.kind === 'alone') return computeAlone('miss')
+    if (turn.kind === 'alone') return missed
     const recorder = makeAnswerRecorder({ endpoint, choices: choicesOf(body.fields), bytesMax: config.cacheEntryBytes })
     const { requestId } = asked
     const keep = (): Answer | undefined => {
@@ -143,7 +144,7 @@ export class LiveAnswers implements Running {
 
   #bypass(): AnswerTurn {
     this.#options.metrics.cacheLookups.inc({ result: 'bypass' })
-    return computeAlone('bypass')
+    return bypassed
   }
 
   async #similar(asked: Asked, key: { modelVersion: string; epoch: string }) {

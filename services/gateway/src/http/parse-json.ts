@@ -5,10 +5,20 @@ const depthMax = 64
 
 /** Parses a request's JSON. Throws `invalid_json` for what is no JSON in UTF-8, `invalid_request` when nested deeper than 64. */
 export function parseJson(bytes: Buffer): unknown {
+  return parseJsonText(textOf(bytes))
+}
+
+/** The text of a body. Throws `invalid_json` when it is not UTF-8. */
+export function textOf(bytes: Buffer): string {
   if (!isUtf8(bytes)) throw new ForebayError('invalid_json', 'The JSON body of your request is not valid UTF-8.')
+  return bytes.toString('utf8')
+}
+
+/** As `parseJson`, of a body's text. */
+export function parseJsonText(text: string): unknown {
   let value: unknown
   try {
-    value = JSON.parse(bytes.toString('utf8'))
+    value = JSON.parse(text)
   } catch (err) {
     const reason = err instanceof Error ? err.message : ''
     throw new ForebayError(
@@ -31,8 +41,10 @@ function positionOf(message: string): string {
 function isDeeper(value: unknown, levels: number): boolean {
   if (value === null || typeof value !== 'object') return false
   if (levels === 0) return true
-  for (const item of Object.values(value)) {
-    if (isDeeper(item, levels - 1)) return true
+  if (Array.isArray(value)) return value.some((item) => isDeeper(item, levels - 1))
+  // Parsed JSON has no members but its own, and a list of them is made for nothing.
+  for (const name in value) {
+    if (isDeeper((value as Record<string, unknown>)[name], levels - 1)) return true
   }
   return false
 }

@@ -1,7 +1,7 @@
 import { type InferenceEndpoint, type Lane, promptParameter } from '@forebay/contracts'
 import { ForebayError } from '@forebay/kernel'
 import { estimateOutputTokens, estimatePromptTokens } from '@forebay/tokens'
-import { parseJson } from '../http/parse-json.ts'
+import { parseJsonText, textOf } from '../http/parse-json.ts'
 import { findBadText } from '../http/text-rules.ts'
 import { kindOf } from '../http/validator.ts'
 
@@ -23,35 +23,34 @@ export interface LiveBody {
 
 /** Checks a real-time request's body. Unknown fields pass. Throws as OpenAI words it, naming the parameter. */
 export function readLiveBody(endpoint: InferenceEndpoint, bytes: Buffer): LiveBody {
-  const body = parseJson(bytes)
+  const text = textOf(bytes)
+  const body = parseJsonText(text)
   if (body === null || typeof body !== 'object' || Array.isArray(body)) {
     throw new ForebayError(
       'invalid_request',
       `The request body must be a JSON object, but got ${kindOf(body)} instead.`,
     )
   }
-  const fields = new Map<string, unknown>(Object.entries(body))
-  const text = bytes.toString('utf8')
   // A lone surrogate can only be in valid UTF-8 as an escape.
   const bad = /\\ud[89a-f]/i.test(text) ? findBadText(body, { nul: 'allow' }) : undefined
   if (bad !== undefined) {
     const message = `Invalid '${bad}': it holds half a surrogate pair, which is no valid text.`
     throw new ForebayError('invalid_value', message, { param: bad })
   }
-  const model = requiredField(fields, 'model')
+  const model = requiredField(body, 'model')
   if (typeof model !== 'string') throw wrongType('model', 'a string', model)
   const prompt = promptParameter[endpoint].name
-  const input = requiredField(fields, prompt)
+  const input = requiredField(body, prompt)
   if (prompt === 'messages' && !Array.isArray(input)) throw wrongType('messages', 'an array of objects', input)
 
-  const streamField = fields.get('stream') ?? false
+  const streamField = fieldOf(body, 'stream') ?? false
   if (typeof streamField !== 'boolean') throw wrongType('stream', 'a boolean', streamField)
   const stream = streamField && endpoint !== '/v1/embeddings'
-  const options = fields.get('stream_options') ?? undefined
+  const options = fieldOf(body, 'stream_options') ?? undefined
   const hideUsage = stream && !asksForUsage(options)
   return {
     model,
-    lane: laneOf(fields.get('service_tier')),
+    lane: laneOf(fieldOf(body, 'service_tier')),
     stream,
     text: hideUsage ? withUsage(text, body, options) : text,
     hideUsage,
@@ -80,8 +79,12 @@ function laneOf(serviceTier: unknown): Lane {
   return serviceTier === 'flex' || serviceTier === 'batch' ? 'standard' : 'realtime'
 }
 
-function requiredField(fields: ReadonlyMap<string, unknown>, name: string): unknown {
-  const value = fields.get(name) ?? undefined
+function fieldOf(body: object, name: string): unknown {
+  return Object.hasOwn(body, name) ? (body as Record<string, unknown>)[name] : undefined
+}
+
+function requiredField(body: object, name: string): unknown {
+  const value = fieldOf(body, name) ?? undefined
   if (value !== undefined) return value
   throw new ForebayError('missing_required_parameter', `Missing required parameter: '${name}'.`, { param: name })
 }

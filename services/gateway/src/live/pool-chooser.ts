@@ -5,7 +5,8 @@ import { chooseRoute, type RouteDecision } from '@forebay/router'
 import type { LatencyBook } from './latency-book.ts'
 import { liveCandidate } from './live-candidate.ts'
 import type { ModelTables } from './model-tables.ts'
-import type { WorkerBook } from './worker-book.ts'
+import { prefixKey } from './prefix-key.ts'
+import type { ServingPool, WorkerBook } from './worker-book.ts'
 
 /** What a request asks of the pool it goes to. */
 export interface PoolWish {
@@ -16,8 +17,8 @@ export interface PoolWish {
   splitKey?: string
   /** Pools that failed it. */
   tried?: ReadonlySet<string>
-  /** What requests with the same prefix share. */
-  stickyKey?: string | undefined
+  /** Its body: requests with the same prefix go to the same pool. */
+  body?: object
   stream?: boolean
 }
 
@@ -131,10 +132,16 @@ export class PoolChooser {
   }
 
   #choose(names: readonly string[], wish: VersionWish): PoolChoice | undefined {
-    const { model, residency, stickyKey, stream = false, tried, version } = wish
+    const { body, model, residency, stream = false, tried, version } = wish
     const { routing } = this.#pools
-    const nowMs = this.#clock.now()
     const serving = this.#workers.serving(model)
+    const [only] = serving
+    if (only && names.length === 1 && names[0] === only.name && this.#isFree(only, wish)) {
+      const { name: pool } = only
+      return { pool, version, reason: 'only', why: `${pool}: no other pool may run it.`, scores: [], ruledOut: [] }
+    }
+    const nowMs = this.#clock.now()
+    const stickyKey = body && prefixKey(model, body)
     const pools = names
       .filter((name) => this.#may(name, { model, residency: null, version }))
       .map((name) =>
@@ -157,6 +164,13 @@ export class PoolChooser {
       spill: 'full',
     })
     return pool && { ...choice, pool: pool.name, version }
+  }
+
+  /** What the router would find of a pool without rivals: most deployments have one, and every live request asks. */
+  #isFree({ name, taken }: ServingPool, wish: VersionWish): boolean {
+    if (wish.residency !== null || wish.tried?.has(name) || taken >= 1) return false
+    const spec = this.#pools.spec(name)
+    return spec?.spendCapPerDay === undefined && this.shut(name) === undefined && this.#may(name, wish)
   }
 
   /** True when the pool may run the request, if not now. */

@@ -17,7 +17,6 @@ import { readAliasedBody } from './aliased-body.ts'
 import { answerCall } from './answer-call.ts'
 import type { LiveBody } from './live-body.ts'
 import type { PoolChoice, PoolWish } from './pool-chooser.ts'
-import { prefixKey } from './prefix-key.ts'
 import { costOf, type ShownCost, wantsCost } from './shown-cost.ts'
 
 const headers = z.object({
@@ -59,8 +58,8 @@ async function serveLive(
   })
   const { model, stream } = body
   const residency = readResidency(request.headers, caller)
-  const wish = { model, residency, stream, splitKey: request.id, stickyKey: prefixKey(model, body.fields) }
-  const choice = await deps.models.poolFor(wish)
+  const wish = { model, residency, stream, splitKey: request.id, body: body.fields }
+  const choice = deps.models.livePoolFor(wish) ?? (await deps.models.poolFor(wish))
   const { pool } = choice
   deps.metrics.routes.inc({ pool, reason: choice.reason })
   if (typeof choice.version === 'string') reply.header('x-forebay-model-version', choice.version)
@@ -71,24 +70,20 @@ async function serveLive(
   const asked = { requestId: request.id, tenantId, endpoint, body, pool, headers: request.headers, endUser }
   const draw = await deps.budgets.admit(caller, endpoint, body)
   if (draw?.softReached) reply.header('x-forebay-budget', 'soft-limit-reached')
-  const turn = await deps.answers
-    .turn(asked, () => leavingOf(request, reply))
-    .catch((err: unknown) => {
-      draw?.undo()
-      throw err
-    })
+  const turn = await undoing(
+    draw,
+    deps.answers.turn(asked, () => leavingOf(request, reply)),
+  )
   reply.header(
     'x-forebay-cache',
     turn.kind === 'compute' ? turn.shown : turn.similarity === undefined ? 'hit' : 'semantic',
   )
   if (turn.kind === 'hit') {
     // An answer that cost no tokens counts as a request alone.
-    await deps.limits
-      .admit(caller, 0, (headers) => void reply.headers(headers))
-      .catch((err: unknown) => {
-        draw?.undo()
-        throw err
-      })
+    await undoing(
+      draw,
+      deps.limits.admit(caller, 0, (headers) => void reply.headers(headers)),
+    )
     const { answer, similarity } = turn
     return sendHit({ deps, request, reply, asked, answer, similarity, startedMs, draw })
   }
@@ -139,12 +134,10 @@ async function compute(options: {
   const { clock, metrics } = deps
   const caller = callerOf(request)
   const route = routeReason(options.alias, choice)
-  const admission = await deps.limits
-    .admit(caller, body.estTokens, (headers) => void reply.headers(headers))
-    .catch((err: unknown) => {
-      draw?.undo()
-      throw err
-    })
+  const admission = await undoing(
+    draw,
+    deps.limits.admit(caller, body.estTokens, (headers) => void reply.headers(headers)),
+  )
 
   const call = await deps.calls
     .open(
@@ -210,6 +203,15 @@ async function compute(options: {
     deps.calls.close(call)
     metrics.liveSeconds.observe({ endpoint, outcome }, (clock.now() - startedMs) / 1000)
   }
+}
+
+/** Waits; where that fails, what was drawn from a budget for the request is given back. */
+function undoing<T>(draw: Draw | undefined, work: Promise<T>): Promise<T> {
+  if (!draw) return work
+  return work.catch((err: unknown) => {
+    draw.undo()
+    throw err
+  })
 }
 
 /** What stands for whom the request is sent for; undefined when it names nobody. */

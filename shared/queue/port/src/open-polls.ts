@@ -1,10 +1,51 @@
 import type { Clock } from '@forebay/kernel'
 import type { Lease } from './messages.ts'
 
-interface Owner {
-  readonly resolve: (leases: readonly Lease[]) => void
-  readonly reject: (err: unknown) => void
-  readonly leave: () => void
+/** Who waits for a poll. */
+class Owner {
+  readonly #poll: Poll
+  readonly #resolve: (leases: readonly Lease[]) => void
+  readonly #reject: (err: unknown) => void
+  readonly #signal: AbortSignal | undefined
+  readonly #leave: () => void
+  readonly #cancel: () => void
+
+  constructor(options: {
+    poll: Poll
+    clock: Clock
+    waitMs: number
+    signal: AbortSignal | undefined
+    resolve: (leases: readonly Lease[]) => void
+    reject: (err: unknown) => void
+  }) {
+    this.#poll = options.poll
+    this.#resolve = options.resolve
+    this.#reject = options.reject
+    this.#signal = options.signal
+    this.#leave = () => this.leave()
+    this.#cancel = options.clock.after(options.waitMs, this.#leave)
+    this.#signal?.addEventListener('abort', this.#leave, { once: true })
+  }
+
+  leave(): void {
+    this.resolve([])
+  }
+
+  resolve(leases: readonly Lease[]): void {
+    this.#end()
+    this.#resolve(leases)
+  }
+
+  reject(err: unknown): void {
+    this.#end()
+    this.#reject(err)
+  }
+
+  #end(): void {
+    this.#cancel()
+    this.#signal?.removeEventListener('abort', this.#leave)
+    this.#poll.owner = undefined
+  }
 }
 
 interface Poll {
@@ -45,28 +86,7 @@ export class OpenPolls {
     if (this.#closed || signal?.aborted) return Promise.resolve([])
     const poll = this.#unowned(max, leaseMs) ?? this.#open(max, leaseMs, start)
     return new Promise((resolve, reject) => {
-      const end = () => {
-        cancel()
-        signal?.removeEventListener('abort', leave)
-        poll.owner = undefined
-      }
-      const leave = () => {
-        end()
-        resolve([])
-      }
-      const cancel = this.#clock.after(waitMs, leave)
-      signal?.addEventListener('abort', leave, { once: true })
-      poll.owner = {
-        leave,
-        resolve: (leases) => {
-          end()
-          resolve(leases)
-        },
-        reject: (err) => {
-          end()
-          reject(err)
-        },
-      }
+      poll.owner = new Owner({ poll, clock: this.#clock, waitMs, signal, resolve, reject })
     })
   }
 

@@ -70,8 +70,10 @@ export class RedisStreamsQueue implements QueueDriver {
     await this.#call(() => this.#tender.look())
   }
 
-  async send(items: readonly OutboundMessage[]): Promise<readonly ItemResult[]> {
-    if (this.#closing) return items.map(({ id }) => ({ id, ok: false, error: queueClosed(this.name) }))
+  send(items: readonly OutboundMessage[]): Promise<readonly ItemResult[]> {
+    if (this.#closing) {
+      return Promise.resolve(items.map(({ id }) => ({ id, ok: false, error: queueClosed(this.name) })))
+    }
     const { bodyBytesMax } = capabilities
     return sendToStream({
       ...{ items, queue: this.name, keys: this.#keys, redis: this.#redis, clock: this.#clock, bodyBytesMax },
