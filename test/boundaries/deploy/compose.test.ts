@@ -59,6 +59,16 @@ describe('docker-compose.yml', () => {
       expect(seen).toContain(scripts[script])
   })
 
+  it('finds the bundle of every script in the image, which cannot make one', () => {
+    const launched = Object.values(scripts).flatMap(
+      (command) => command.match(/^node shared\/launch\/run\.mjs (\S+\.ts)$/)?.[1] ?? [],
+    )
+    expect(launched.length).toBeGreaterThan(8)
+    const built = scripts['build']?.split(' ')
+    for (const script of [...launched, 'cli/src/main.ts']) expect(built, script).toContain(script)
+    expect(text('Dockerfile')).toMatch(/^RUN npm run build$/m)
+  })
+
   it('sets only what are settings, to values that they take', () => {
     const known = new Set<string>(Object.values(settings).map(({ env }) => env))
     expect(imageEnv['FOREBAY_OPS_PORT']).toBe(imageEnv['PORT'])
