@@ -5,6 +5,15 @@ import type { Pools } from '@forebay/pools'
 import type { ReplyBus } from '@forebay/reply-bus'
 import type { Database, Row } from '@forebay/store'
 
+type FinalStatus = 'completed' | 'expired' | 'cancelled'
+
+interface OpenBatch {
+  id: string
+  tenantId: string
+  cancelling: boolean
+  due: FinalStatus | null
+}
+
 /**
  * Closes batches: from then on results commits nothing more to them, and they wait to be finalised. Complete ones when
  * their last request is recorded; expired ones at their deadline; cancelled ones when no worker holds a chunk any more
@@ -20,15 +29,34 @@ export class BatchCloser {
 
   /** True when a batch was closed. */
   async run(): Promise<boolean> {
-    await this.#tellCancelled()
-    const complete = await this.#close('completed', `status = 'in_progress' AND completed + failed = total`)
-    const expired = await this.#close('expired', `status IN ('validating', 'in_progress') AND expires_at <= now()`)
-    const cancelled = await this.#close('cancelled', `status = 'cancelling' AND ${this.#isQuiet()}`)
-    for (const id of expired) {
+    const { bus, db } = this.#options
+    const rows = await db.query<Row & OpenBatch>(
+      `SELECT id, tenant_id AS "tenantId", status = 'cancelling' AS cancelling, due FROM (
+         SELECT id, tenant_id, status, CASE ${this.#cases()} END AS due FROM batches
+         WHERE status IN ('validating', 'in_progress', 'cancelling') AND closed_at IS NULL) AS open
+       WHERE due IS NOT NULL OR status = 'cancelling' ORDER BY id`,
+    )
+    await this.#tellCancelled(rows.filter(({ cancelling }) => cancelling))
+    let closed = 0
+    for (const { due, id } of rows) {
+      if (due === null || !(await this.#close(id, due))) continue
+      closed++
       // A hint only: workers know the deadline of what they hold.
-      await this.#options.bus.control({ type: 'cancel-batch', batchId: id }).catch(() => {})
+      if (due === 'expired') await bus.control({ type: 'cancel-batch', batchId: id }).catch(() => {})
     }
-    return complete.length + expired.length + cancelled.length > 0
+    return closed > 0
+  }
+
+  /** The first that holds of a batch says how it ends. */
+  #cases(): string {
+    const due: Record<FinalStatus, string> = {
+      completed: `status = 'in_progress' AND completed + failed = total`,
+      expired: `status IN ('validating', 'in_progress') AND expires_at <= now()`,
+      cancelled: `status = 'cancelling' AND ${this.#isQuiet()}`,
+    }
+    return Object.entries(due)
+      .map(([status, condition]) => `WHEN ${condition} THEN '${status}'`)
+      .join(' ')
   }
 
   #isQuiet(): string {
@@ -39,33 +67,24 @@ export class BatchCloser {
         AND coalesce(p.done, 0) < c.entries AND coalesce(p.returned_attempt, 0) < c.attempt))`
   }
 
-  async #close(finalStatus: 'completed' | 'expired' | 'cancelled', condition: string): Promise<string[]> {
+  /** Closes a batch to which this still applies. */
+  async #close(id: string, finalStatus: FinalStatus): Promise<boolean> {
     const { db, logger } = this.#options
-    const open = `closed_at IS NULL AND ${condition}`
-    const due = await db.query<{ id: string }>(`SELECT id FROM batches WHERE ${open} ORDER BY id`)
-    const closed: string[] = []
-    for (const { id } of due) {
-      const rows = await db.query(
-        `UPDATE batches SET closed_at = now(), final_status = $2,
-           status = CASE WHEN status = 'cancelling' THEN status ELSE 'finalizing' END,
-           finalizing_at = CASE WHEN status = 'cancelling' THEN NULL ELSE now() END,
-           claimed_by = NULL, claimed_until = NULL, waiting_for = NULL
-         WHERE id = $1 AND ${open} RETURNING id`,
-        [id, finalStatus],
-      )
-      if (rows.length === 0) continue
-      closed.push(id)
-      logger.info({ batchId: id, finalStatus }, 'batch closed')
-    }
-    return closed
+    const rows = await db.query(
+      `UPDATE batches SET closed_at = now(), final_status = $2,
+         status = CASE WHEN status = 'cancelling' THEN status ELSE 'finalizing' END,
+         finalizing_at = CASE WHEN status = 'cancelling' THEN NULL ELSE now() END,
+         claimed_by = NULL, claimed_until = NULL, waiting_for = NULL
+       WHERE id = $1 AND closed_at IS NULL AND CASE ${this.#cases()} END = $2 RETURNING id`,
+      [id, finalStatus],
+    )
+    if (rows.length > 0) logger.info({ batchId: id, finalStatus }, 'batch closed')
+    return rows.length > 0
   }
 
   /** Tells the workers of each cancel once: by a blob that lasts, and by the bus for those that run lines of it now. */
-  async #tellCancelled(): Promise<void> {
-    const { db, blobs, bus, logger } = this.#options
-    const rows = await db.query<Row & { id: string; tenantId: string }>(
-      `SELECT id, tenant_id AS "tenantId" FROM batches WHERE status = 'cancelling' AND closed_at IS NULL`,
-    )
+  async #tellCancelled(rows: readonly OpenBatch[]): Promise<void> {
+    const { blobs, bus, logger } = this.#options
     const open = new Set(rows.map((row) => row.id))
     for (const id of this.#told) if (!open.has(id)) this.#told.delete(id)
     for (const { id, tenantId } of rows) {

@@ -1,15 +1,15 @@
 import { backoffMs, type Clock, describeError, type Logger, type Running } from '@forebay/kernel'
 
 /**
- * Repeats one piece of work: every `pollMs`, at once (after `gapMs`) when woken or when the work says that there is
- * more, and with back-off when it fails. Never two at a time. Work that goes on and on pauses ever longer, up to
- * `gapMsMax`: it then does more at a time.
+ * Repeats one piece of work: every `pollMs`, soon after it is woken or the work says that there is more, and with
+ * back-off when it fails. Never two at a time. Loops with the same `sinceMs` poll in the same moments, so that a process
+ * without work sleeps in between. Work that goes on and on pauses ever longer, so that it does more at a time.
  */
 export class PollLoop implements Running {
   readonly #options: PollLoopOptions
   readonly #stopping = new AbortController()
-  #waiting: AbortController | undefined
-  #woken = false
+  #endWait: (() => void) | undefined
+  #hint: 'none' | 'progress' | 'woken' = 'none'
   #gapMs: number
   #done: Promise<void> | undefined
 
@@ -22,15 +22,22 @@ export class PollLoop implements Running {
     this.#done ??= this.#run()
   }
 
-  /** Ends an idle wait; while the work runs, makes it run once more. */
+  /** There is something new: ends an idle wait; while the work runs, makes it run once more. */
   wake(): void {
-    this.#woken = true
-    this.#waiting?.abort()
+    this.#hint = 'woken'
+    this.#endWait?.()
+  }
+
+  /** What it works on has moved on: as `wake`, but while this goes on and on the pauses grow longer. */
+  nudge(): void {
+    if (this.#hint !== 'none') return
+    this.#hint = 'progress'
+    this.#endWait?.()
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort()
-    this.#waiting?.abort()
+    this.#endWait?.()
     await this.#done
   }
 
@@ -38,7 +45,7 @@ export class PollLoop implements Running {
     const { signal } = this.#stopping
     let failures = 0
     while (!signal.aborted) {
-      this.#woken = false
+      this.#hint = 'none'
       let more = false
       try {
         more = await this.#options.work(signal)
@@ -48,27 +55,47 @@ export class PollLoop implements Running {
         failures++
         this.#options.logger.warn({ loop: this.#options.name, reason: describeError(err) }, 'scheduler work failed')
       }
-      if (failures > 0) await this.#sleep(backoffMs(failures, { firstMs: 250, maxMs: 10_000 }), signal)
-      else await this.#idle(more)
+      if (failures > 0) await this.#backOff(failures)
+      else await this.#pause(more)
     }
   }
 
-  async #idle(more: boolean): Promise<void> {
-    const { gapMs, gapMsMax = gapMs, pollMs } = this.#options
-    await this.#sleep(this.#gapMs, this.#stopping.signal)
-    if (more || this.#woken) {
-      this.#gapMs = Math.min(gapMsMax, this.#gapMs * 1.5)
-      return
+  async #backOff(failures: number): Promise<void> {
+    const { clock } = this.#options
+    const dueMs = clock.now() + backoffMs(failures, { firstMs: 250, maxMs: 10_000 })
+    // No hint makes a database that is away come back sooner.
+    for (let leftMs = dueMs - clock.now(); leftMs > 0; leftMs = dueMs - clock.now()) {
+      if (this.#stopping.signal.aborted) return
+      await this.#wait(leftMs)
     }
-    if (this.#stopping.signal.aborted) return
-    this.#waiting = new AbortController()
-    await this.#sleep(pollMs - this.#gapMs, this.#waiting.signal)
-    this.#waiting = undefined
-    this.#gapMs = gapMs
   }
 
-  #sleep(ms: number, signal: AbortSignal): Promise<void> {
-    return this.#options.clock.sleep(Math.max(0, ms), signal).catch(() => {})
+  async #pause(more: boolean): Promise<void> {
+    const { clock, gapMs, gapMsMax = gapMs, gapMsWoken = gapMsMax, pollMs, sinceMs = 0 } = this.#options
+    const endedMs = clock.now()
+    const pollAtMs = sinceMs + Math.ceil((endedMs + gapMs - sinceMs) / pollMs) * pollMs
+    const dueMs = () => {
+      if (this.#hint === 'woken') return endedMs + Math.min(gapMsWoken, this.#gapMs)
+      return more || this.#hint === 'progress' ? endedMs + this.#gapMs : pollAtMs
+    }
+    for (let leftMs = dueMs() - endedMs; leftMs > 0; leftMs = dueMs() - clock.now()) {
+      if (this.#stopping.signal.aborted) return
+      await this.#wait(leftMs)
+    }
+    const isBusy = more || this.#hint !== 'none'
+    this.#gapMs = isBusy ? Math.min(gapMsMax, this.#gapMs * 1.5) : gapMs
+  }
+
+  /** Resolves after `ms`, at a hint or at the stop. */
+  #wait(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(ms, () => this.#endWait?.())
+      this.#endWait = () => {
+        this.#endWait = undefined
+        cancel()
+        resolve()
+      }
+    })
   }
 }
 
@@ -77,9 +104,13 @@ export interface PollLoopOptions {
   logger: Logger
   name: string
   pollMs: number
+  /** Polls are at this time and whole multiples of `pollMs` later. */
+  sinceMs?: number
   gapMs: number
-  /** As `gapMs` unless given. */
+  /** How long pauses grow while there is always more; as `gapMs` unless given. */
   gapMsMax?: number
+  /** How long they grow for what is woken all the time; as `gapMsMax` unless given. */
+  gapMsWoken?: number
   /** Resolves true when there is more to do at once. */
   work: (signal: AbortSignal) => Promise<boolean>
 }

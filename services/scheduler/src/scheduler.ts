@@ -13,6 +13,7 @@ import { sweepQueues } from './erase/waiting-jobs.ts'
 import { finaliseClaimed } from './finalise/finalise-claimed.ts'
 import { readJudgeRun } from './judge/read-run.ts'
 import { startJudgeRun } from './judge/start-run.ts'
+import { lookOut } from './lookout.ts'
 import { makeSchedulerMetrics, type SchedulerMetrics } from './metrics.ts'
 import { ModelBook } from './models.ts'
 import { planClaimed } from './plan-claimed.ts'
@@ -44,9 +45,12 @@ export interface SchedulerOptions {
 }
 
 const pollMs = 1000
+// Of what the lookout finds.
+const slowPollMs = 10_000
 const gapMs = 25
-// Every commit of results wakes the release and the close. Of what is released there is enough for minutes.
+// Every commit of results moves the release and the close. Of what is released there is enough for half a minute.
 const busyGapMs = 150
+const releaseGapMs = 400
 const sweepMs = 60_000
 const sweepBodiesMs = 3_600_000
 const claimMs = 15_000
@@ -66,7 +70,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   const depths = new DepthBook({ pools, clock, logger, staleMs: 3 * pollMs })
   const watch = new LaneWatch({ depths, chunkLeaseMs: config.chunkLeaseMs })
   const toPool = makeSendToPool({ db, fileStore: blobs, pools, clock })
-  const sends = new PoolSends({ db, clock, logger, metrics, send: toPool, wake: () => release.wake() })
+  const sends = new PoolSends({ db, clock, logger, metrics, send: toPool, wake: () => release.nudge() })
   const book = new PoolBook({ pools, models, depths, clock, heldBack: (pool) => sends.heldBack(pool) })
   const staged = (pool: string) => !pools.sharesFileStore(pool)
   const { weights } = pools.routing
@@ -79,32 +83,46 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
   const plan: ClaimedWork = (batch, owner, signal) => planClaimed(claimed, batch, owner, signal)
   const finalise: ClaimedWork = (batch, owner, signal) => finaliseClaimed(claimed, batch, owner, signal)
 
-  const loop = (name: string, work: (signal: AbortSignal) => Promise<boolean>, everyMs = pollMs, gapMsMax = gapMs) =>
-    new PollLoop({ clock, logger, name, pollMs: everyMs, gapMs, gapMsMax, work })
+  const sinceMs = clock.now()
+  type Work = (signal: AbortSignal) => Promise<boolean>
+  const loop = (name: string, work: Work, everyMs = pollMs, gaps: { gapMsMax?: number; gapMsWoken?: number } = {}) =>
+    new PollLoop({ clock, logger, name, pollMs: everyMs, sinceMs, gapMs, ...gaps, work })
   const claims = (kind: ClaimKind, work: ClaimedWork) => (signal: AbortSignal) => {
     const owner = newId('claim_', clock.now())
     return workOnClaim({ db, clock, logger, kind, owner, claimMs, retryMs, signal, work })
   }
   const planning = (bytesMax: number) => {
     const next = claims({ to: 'plan', bytesMax }, plan)
-    // Until a worker was heard of, no model is known, and no batch can be told that its own is not.
-    return async (signal: AbortSignal) => (await hasModels(db, pools)) && next(signal)
-  }
-  const finalisers = [1, 2].map((n) => loop(`finalise-${n}`, claims({ to: 'finalise' }, finalise)))
-  const release: PollLoop = loop('release', () => rounds.run(), pollMs, busyGapMs)
-  const planners = [Number.MAX_SAFE_INTEGER, smallFileBytes].map((bytesMax, i) =>
-    loop(`plan-${i + 1}`, async (signal) => {
-      const worked = await planning(bytesMax)(signal)
+    let known = false
+    return async (signal: AbortSignal) => {
+      // Until a worker was heard of, no model is known, and no batch can be told that its own is not.
+      known ||= await hasModels(db, pools)
+      const worked = known && (await next(signal))
       if (worked) release.wake()
       return worked
-    }),
+    }
+  }
+  const finalisers = [1, 2].map((n) => loop(`finalise-${n}`, claims({ to: 'finalise' }, finalise), slowPollMs))
+  const releaseGaps = { gapMsMax: releaseGapMs, gapMsWoken: busyGapMs }
+  const release: PollLoop = loop('release', () => rounds.run(), slowPollMs, releaseGaps)
+  const planners = [Number.MAX_SAFE_INTEGER, smallFileBytes].map((bytesMax, i) =>
+    loop(`plan-${i + 1}`, planning(bytesMax), slowPollMs),
   )
   const close = async () => {
     const closed = await closer.run()
-    if (closed) for (const finaliser of finalisers) finaliser.wake()
+    if (closed) wakeAll(finalisers)
     return closed
   }
-  const closing = loop('close', close, pollMs, busyGapMs)
+  const closing = loop('close', close, slowPollMs, { gapMsMax: busyGapMs })
+  const erasures = loop('erasures', (signal) => runErasures({ db, blobs, pools, clock, logger }, signal), slowPollMs)
+  const looking = async () => {
+    const sighted = await lookOut(db)
+    if (sighted.plan) wakeAll(planners)
+    if (sighted.open) wakeAll([release, closing])
+    if (sighted.finalise) wakeAll(finalisers)
+    if (sighted.erase) erasures.wake()
+    return false
+  }
   const judges = [
     loop('judge', () => startJudgeRun(judging), 5 * pollMs),
     loop('judged', () => readJudgeRun(judging), 5 * pollMs),
@@ -120,7 +138,8 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     loop('sweep', () => sweep({ db, blobs, pools, logger, clock, config }), sweepMs),
     loop('bodies', () => sweepBodies({ blobs, pools, logger, nowMs: clock.now() }).then(() => false), sweepBodiesMs),
     loop('queues', () => sweepQueues({ pools, clock, logger }).then(() => false), sweepBodiesMs),
-    loop('erasures', (signal) => runErasures({ db, blobs, pools, clock, logger }, signal)),
+    erasures,
+    loop('lookout', looking),
     loop('live-content', () => sweepLiveContent({ db, blobs, pools, config }), sweepMs),
     loop('erased', () => sweepErased({ db, blobs, pools, clock, logger }), sweepMs),
     loop('stores', () => pools.probeStores().then(() => false), 5 * pollMs),
@@ -134,13 +153,10 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     ...judges,
     loop('unstage', () => unstage({ db, pools, logger }), 5 * pollMs),
   ]
-  const wake = (woken: readonly PollLoop[]) => () => {
-    for (const one of woken) one.wake()
-  }
   const stopHearing = await bus.onAnnounce((announcement) => models.hear(announcement))
   const listeners = [
-    await db.listen('forebay_batches', wake([...planners, release, closing, ...judges])),
-    await db.listen('forebay_progress', wake([release, closing])),
+    await db.listen('forebay_batches', () => wakeAll([...planners, release, closing, ...judges])),
+    await db.listen('forebay_progress', () => nudgeAll([release, closing])),
   ]
   for (const one of loops) one.start()
   let stopped: Promise<void> | undefined
@@ -148,6 +164,14 @@ export async function startScheduler(options: SchedulerOptions): Promise<Running
     stop: () =>
       (stopped ??= stopAll([...listeners, { stop: stopHearing }, { stop: () => stopAtOnce(loops) }, takeBack, sends])),
   }
+}
+
+function wakeAll(loops: readonly PollLoop[]): void {
+  for (const one of loops) one.wake()
+}
+
+function nudgeAll(loops: readonly PollLoop[]): void {
+  for (const one of loops) one.nudge()
 }
 
 async function stopAtOnce(loops: readonly Running[]): Promise<void> {

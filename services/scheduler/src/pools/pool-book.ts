@@ -44,9 +44,14 @@ export class PoolBook {
   /** Every known pool, by name. */
   async read(db: Queryable): Promise<PoolView[]> {
     const { pools } = this.#options
-    const served = await servedModels(db, pools)
-    const drained = await db.query<{ name: string } & Row>('SELECT name FROM pools WHERE drained_at IS NOT NULL')
-    this.#drained = drained.map(({ name }) => name).filter((name) => pools.knows(name))
+    const rows = await db.query<Row & { pool: string; model: string | null }>(
+      'SELECT pool, model FROM models UNION ALL SELECT name, NULL FROM pools WHERE drained_at IS NOT NULL',
+    )
+    const served = servedBy(
+      pools,
+      rows.flatMap(({ model, pool }) => (model === null ? [] : [{ model, pool }])),
+    )
+    this.#drained = rows.flatMap(({ model, pool }) => (model === null && pools.knows(pool) ? [pool] : []))
     await this.#readSpent(db)
     return [...served].map(([name, models]) => this.#view(name, models)).sort((a, b) => (a.name < b.name ? -1 : 1))
   }
@@ -90,9 +95,12 @@ export class PoolBook {
 
 /** The models of each known pool: those its workers announced ever, and those it is configured for. */
 export async function servedModels(db: Queryable, pools: Pools): Promise<Map<string, Set<string>>> {
+  return servedBy(pools, await db.query<Row & { model: string; pool: string }>('SELECT pool, model FROM models'))
+}
+
+function servedBy(pools: Pools, announced: readonly { model: string; pool: string }[]): Map<string, Set<string>> {
   const served = new Map(pools.list().map((pool) => [pool.name, new Set(pool.models)]))
-  const rows = await db.query<{ model: string; pool: string } & Row>('SELECT pool, model FROM models')
-  for (const { model, pool } of rows) {
+  for (const { model, pool } of announced) {
     const only = pools.spec(pool)?.models
     if (!pools.knows(pool) || (only && !only.includes(model))) continue
     served.set(pool, (served.get(pool) ?? new Set()).add(model))

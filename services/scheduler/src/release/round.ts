@@ -2,7 +2,7 @@ import type { Logger } from '@forebay/kernel'
 import { readVersions } from '@forebay/rollouts'
 import type { Weights } from '@forebay/router'
 import type { Database, Queryable } from '@forebay/store'
-import { type BatchRow, databaseNowMs, openBatches } from '../batch-row.ts'
+import { type BatchRow, epochMs, openBatches } from '../batch-row.ts'
 import type { SchedulerMetrics } from '../metrics.ts'
 import type { ModelBook } from '../models.ts'
 import type { PoolBook } from '../pools/pool-book.ts'
@@ -56,9 +56,12 @@ export class ReleaseRounds {
 
   async #choose(tx: Queryable): Promise<Chosen | undefined> {
     const { metrics, pools, watch, models, weights } = this.#options
-    const [lock] = await tx.query<{ held: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS held', [lockKey])
+    const [lock] = await tx.query<{ held: boolean; nowMs: number }>(
+      `SELECT pg_try_advisory_xact_lock($1) AS held, ${epochMs('now()')} AS "nowMs"`,
+      [lockKey],
+    )
     if (!lock?.held) return undefined
-    const nowMs = await databaseNowMs(tx)
+    const { nowMs } = lock
     const views = await pools.read(tx)
     const batches = new Map((await openBatches(tx)).map((batch) => [batch.id, batch]))
     const running = [...batches.values()].filter((batch) => isRunning(batch, nowMs))

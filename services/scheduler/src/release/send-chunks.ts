@@ -8,6 +8,7 @@ import type { Database } from '@forebay/store'
 import type { BatchRow } from '../batch-row.ts'
 import { stageChunk } from '../pools/stage-chunk.ts'
 import { finishedLines, markDone, type ReleasedChunk } from './chunk-rows.ts'
+import { readEntries } from './read-entries.ts'
 
 /** A chunk on its way to the broker, with its batch. */
 export interface Shipment {
@@ -49,10 +50,7 @@ export function makeSendToPool(options: {
     return opened
   }
 
-  const toJob = async ({ batch, chunk }: Shipment): Promise<ChunkJob | undefined> => {
-    const first = chunk.firstEntry * planEntryBytes
-    const planKey = blobKeys.plan(batch.tenantId, batch.id)
-    const all = await fileStore.readRange(planKey, first, first + chunk.entries * planEntryBytes)
+  const toJob = async ({ batch, chunk }: Shipment, all: Buffer): Promise<ChunkJob | undefined> => {
     const entries = chunk.attempt > 1 ? withoutLines(all, await finishedLines(db, chunk)) : all
     if (entries.length === 0) return undefined
     const { id: batchId, tenantId, apiKeyId, endpoint, lane, expiresAtMs } = batch
@@ -77,8 +75,12 @@ export function makeSendToPool(options: {
   const sendTo = async (pool: string, name: string, shipments: readonly Shipment[]) => {
     const sender = await senderOf(pool, name)
     const items: { id: string; job: ChunkJob; fairnessKey: string; shipment: Shipment }[] = []
-    for (const shipment of shipments) {
-      const job = await toJob(shipment)
+    const ranges = shipments.map((shipment) => {
+      const { batch, chunk } = shipment
+      return { ...chunk, planKey: blobKeys.plan(batch.tenantId, batch.id), shipment }
+    })
+    for (const [{ shipment }, entries] of await readEntries(fileStore, ranges)) {
+      const job = await toJob(shipment, entries)
       const { batchId, index, attempt } = shipment.chunk
       if (!job) await markDone(db, [shipment.chunk])
       else items.push({ id: `${batchId}.${index}.${attempt}`, job, fairnessKey: job.tenantId, shipment })
