@@ -181,5 +181,6 @@ export function makeBatcher(options: BatcherOptions): Batcher {
       ceiling: seats.ceiling,
       liveCeiling: seats.liveCeiling,
     }),
+    ceilings: () => ({ ceiling: seats.ceiling, liveCeiling: seats.liveCeiling }),
   }
 }

@@ -53,6 +53,8 @@ export interface Batcher {
   /** Expected prompt and output tokens of a request. */
   estimate(request: BatcherRequest): Estimate
   counts(): BatcherCounts
+  /** Two of them, for whoever asks many times a second. */
+  ceilings(): Pick<BatcherCounts, 'ceiling' | 'liveCeiling'>
 }
 
 /** What a batcher is made with. */

@@ -44,6 +44,10 @@ export class RequestDispatcher {
     return this.#options.batcher.counts()
   }
 
+  get ceilings(): Pick<BatcherCounts, 'ceiling' | 'liveCeiling'> {
+    return this.#options.batcher.ceilings()
+  }
+
   /** Takes a request on. Its id must not be here already. */
   submit(task: Task): void {
     const { batcher, clock } = this.#options

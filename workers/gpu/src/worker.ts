@@ -177,7 +177,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     want(lane) {
       if (draining || !monitor.state.up || flusher.unflushed > tuning.unflushedMax) return 0
       const onHand = chunks.onHand(lane) + live.onHand(lane)
-      return jobsWanted(lane, { ...dispatcher.counts, onHand, chunkRequests: config.chunkRequests })
+      const { ceiling, liveCeiling } = dispatcher.ceilings
+      return jobsWanted(lane, { ceiling, liveCeiling, onHand, chunkRequests: config.chunkRequests })
     },
     onChunk: (leased, receiver) => chunks.onJob(leased, receiver),
     onRequest: (leased, receiver) => live.onJob(leased, receiver),

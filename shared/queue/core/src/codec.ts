@@ -1,5 +1,3 @@
-import { isUtf8 } from 'node:buffer'
-
 /** Turns a job into bytes and back. `decode` throws when the bytes are not such a job. */
 export interface JobCodec<T> {
   encode(job: T): Uint8Array
@@ -24,12 +22,12 @@ export class NewerVersionError extends Error {
  * `bare` answers what a dead letter keeps of a job, whose JSON may be of any kind.
  */
 export function makeJsonCodec<T>(schema: { parse(value: unknown): T }, bare?: (value: unknown) => object): JobCodec<T> {
+  const decoder = new TextDecoder('utf-8', { fatal: true })
   return {
     // By Buffer: a TextEncoder allocates memory of its own for each, however small.
     encode: (job) => Buffer.from(JSON.stringify(job)),
     decode(body) {
-      if (!isUtf8(body)) throw new TypeError('the body is not UTF-8')
-      const value: unknown = JSON.parse(textOf(body))
+      const value: unknown = JSON.parse(decoder.decode(body))
       if (typeof value === 'object' && value !== null && 'v' in value && typeof value.v === 'number') {
         if (value.v > versionRead) throw new NewerVersionError(value.v)
       }
@@ -39,14 +37,9 @@ export function makeJsonCodec<T>(schema: { parse(value: unknown): T }, bare?: (v
   }
 }
 
-function textOf(body: Uint8Array): string {
-  const bytes = body instanceof Buffer ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength)
-  return bytes.toString('utf8')
-}
-
 function jsonOf(body: Uint8Array): unknown {
   try {
-    return JSON.parse(textOf(body))
+    return JSON.parse(new TextDecoder().decode(body))
   } catch {
     return undefined
   }
