@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, sep } from 'node:path'
-import { fileURLToPath } from 'node:url'
 
 /** Older bundles of a script that stay: a process that runs from one may still load a part of it. */
 const olderKept = 4
@@ -55,9 +54,13 @@ function readManifest(path) {
   }
 }
 
-/** Of the sources, and of this file, which says how they are put together; undefined when one is gone. */
+// How sources are put together, and the version that esbuild is pinned to.
+const makers = [import.meta.url, new URL('../package.json', import.meta.url)].map((url) => readFileSync(new URL(url)))
+
+/** Of the sources and of what makes bundles of them; undefined when a source is gone. */
 function digestOf(root, inputs) {
-  const hash = createHash('sha256').update(readFileSync(fileURLToPath(import.meta.url)))
+  const hash = createHash('sha256')
+  for (const maker of makers) hash.update(maker)
   try {
     for (const input of inputs) hash.update(`\0${input}\0`).update(readFileSync(join(root, input)))
   } catch {
