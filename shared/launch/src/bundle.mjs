@@ -157,7 +157,12 @@ function writeWhole(path, text) {
 function removeOlder(home) {
   const bundles = readdirSync(home, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
-    .map(({ name }) => ({ path: join(home, name), madeMs: statSync(join(home, name)).mtimeMs }))
+    .map(({ name }) => ({ path: join(home, name), madeMs: madeMsOf(join(home, name)) }))
     .sort((a, b) => b.madeMs - a.madeMs)
   for (const { path } of bundles.slice(1 + olderKept)) rmSync(path, { recursive: true, force: true })
+}
+
+/** Now, of a folder that another process has just given its own name. */
+function madeMsOf(folder) {
+  return statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
 }
