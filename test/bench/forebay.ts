@@ -15,7 +15,6 @@ export interface Target extends Running {
   url: string
   apiKey: string
   redisUrl: string
-  databaseUrl: string
   client: FaultClient
 }
 
@@ -64,7 +63,7 @@ export async function startOnRedis(options: { engineUrl: string; env: Env }): Pr
     await cluster.stop()
     await rm(dir, { recursive: true, force: true })
   }
-  return ready({ url, apiKey: cluster.apiKey, redisUrl: cluster.redisUrl, databaseUrl: cluster.databaseUrl, stop })
+  return ready({ url, apiKey: cluster.apiKey, redisUrl: cluster.redisUrl, stop })
 }
 
 /** `npm start`: everything in one process, the queue in its embedded Postgres. */
@@ -78,7 +77,7 @@ export async function startEmbedded(options: { engineUrl: string; env: Env }): P
     await supervisor.stop()
     await rm(dir, { recursive: true, force: true })
   }
-  return ready({ url: `http://127.0.0.1:${port}`, apiKey, redisUrl: '', databaseUrl: '', stop })
+  return ready({ url: `http://127.0.0.1:${port}`, apiKey, redisUrl: '', stop })
 }
 
 /** A batch as its client saw it; times in milliseconds since the upload began. */

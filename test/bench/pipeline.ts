@@ -2,6 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { startEmbeddedPostgres } from '@forebay/embedded-postgres'
+import { silentLogger, systemClock } from '@forebay/kernel'
+import { migrate } from '@forebay/store'
 import { environment, runBatch, startEngine, startOnRedis } from './forebay.ts'
 import type { KeepingTask } from './keeping-process.ts'
 import { type Helper, median, round, startHelper, startLoad } from './load.ts'
@@ -60,6 +63,9 @@ export async function run(args: readonly string[]): Promise<PipelineResult> {
   const worker: Helper<QueueTask, QueueResult> = startHelper('./queue-process.ts')
   const keeping: Helper<KeepingTask, { tookMs: number }> = startHelper('./keeping-process.ts')
   const folder = await mkdtemp(join(tmpdir(), 'forebay-keeping-'))
+  // A Postgres of its own, as it comes: what is kept there is no work for Forebay's scheduler and results.
+  const dataDir = join(folder, 'postgres')
+  const postgres = await startEmbeddedPostgres({ dataDir, logger: silentLogger, clock: systemClock })
   const workload = (seed: number): Workload => ({
     model: engine.model,
     requests,
@@ -76,6 +82,7 @@ export async function run(args: readonly string[]): Promise<PipelineResult> {
     return result
   }
   try {
+    await migrate({ url: postgres.url })
     await runBatch(target, { ...workload(1000), requests: 500 })
     await worker.run({ kind: 'work', redisUrl: target.redisUrl, engineUrl: engine.url, concurrency })
     for (let i = 1; i <= Number(values.rounds); i++) {
@@ -84,8 +91,7 @@ export async function run(args: readonly string[]): Promise<PipelineResult> {
       const piped = await counted('pipeline', runBatch(target, workload(4 * i + 1)))
       const plain = { kind: 'send', redisUrl: target.redisUrl, workload: workload(4 * i + 2) } as const
       const queued = await counted('bullmq', queue.run(plain))
-      const { databaseUrl } = target
-      const keep = { url: engine.url, databaseUrl, file: join(folder, `${i}.jsonl`), concurrency }
+      const keep = { url: engine.url, databaseUrl: postgres.url, file: join(folder, `${i}.jsonl`), concurrency }
       const kept = await counted('keeping', keeping.run({ ...keep, workload: workload(4 * i + 3) }))
       rounds.push({
         pipeline: Math.round((requests * 1000) / piped.endedMs),
@@ -100,6 +106,7 @@ export async function run(args: readonly string[]): Promise<PipelineResult> {
     await Promise.all([load.stop(), queue.stop(), worker.stop(), keeping.stop()])
     await target.stop()
     await engine.stop()
+    await postgres.stop()
     await rm(folder, { recursive: true, force: true })
   }
   return {

@@ -82,7 +82,7 @@ async function buildWhole(script, root, home) {
 
 async function build(script, root, home) {
   const { build: run, stop } = await import('esbuild')
-  // Every bundle lies two folders below `home`, so that what it reads beside its sources is found from there.
+  // A bundle's folder has another name in the end, at the same depth: paths to what lies beside its sources hold.
   const outdir = join(home, 'digest')
   try {
     const { metafile, outputFiles } = await run({
