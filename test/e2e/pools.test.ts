@@ -29,14 +29,12 @@ async function ownRedis() {
 
 const nothingWrong = { lost: 0, doubled: 0, overcharged: 0, problems: [] }
 
-const until = (harness: PoolsHarness, id: string, lines: number) =>
-  eventually(
-    async () => {
-      const rows = await harness.db.query<{ done: number }>('SELECT completed AS done FROM batches WHERE id = $1', [id])
-      return (rows[0]?.done ?? 0) >= lines
-    },
-    { what: `${lines} lines to be done`, timeoutMs: 30_000 },
-  )
+/** Waits until a pool has done so many lines of a batch, and no longer: the rest of it is still on its way there. */
+const untilDone = (harness: PoolsHarness, id: string, pool: string, lines: number) =>
+  eventually(async () => ((await harness.linesByPool(id))[pool] ?? 0) >= lines, {
+    what: `${lines} lines to be done by ${pool}`,
+    timeoutMs: 30_000,
+  })
 
 describe('several pools', () => {
   it('share one batch over three brokers, two with a store of their own, every line once', async () => {
@@ -45,15 +43,15 @@ describe('several pools', () => {
     const postgres = await testDatabase({ migrated: false })
     cleanUp.push(() => postgres.drop())
     const harness = await start([
-      { name: 'on-redis', queueUrl: `${redisUrl()}/5`, ownStore: true, fixedMs: 40 },
-      { name: 'on-postgres', queueUrl: postgres.url, fixedMs: 40 },
-      { name: 'on-sqs', queueUrl: sqs.url, ownStore: true, fixedMs: 40 },
+      { name: 'on-redis', queueUrl: `${redisUrl()}/5`, ownStore: true, fixedMs: 100 },
+      { name: 'on-postgres', queueUrl: postgres.url, fixedMs: 100 },
+      { name: 'on-sqs', queueUrl: sqs.url, ownStore: true, fixedMs: 100 },
     ])
     const id = await harness.submit(600)
     expect(await harness.expectComplete(id)).toMatchObject({ ...nothingWrong, lines: 600, completed: 600 })
     const lines = await harness.linesByPool(id)
     expect(Object.keys(lines)).toEqual(['on-postgres', 'on-redis', 'on-sqs'])
-    for (const count of Object.values(lines)) expect(count).toBeGreaterThan(60)
+    for (const count of Object.values(lines)) expect(count).toBeGreaterThan(30)
     // The parts lie where they were written; the staged copies go once their chunks are done.
     for (const pool of ['on-redis', 'on-sqs']) {
       const root = harness.storeUrls.get(pool) ?? ''
@@ -123,7 +121,7 @@ describe('a drained pool', () => {
       { name: 'b', queueUrl: `${redisUrl()}/8`, fixedMs: 50 },
     ])
     const id = await harness.submit(400)
-    await until(harness, id, 20)
+    await untilDone(harness, id, 'a', 8)
     expect((await harness.drain('a')).state).toBe('drained')
     const queued = async () => (await harness.pools()).find(({ name }) => name === 'a')?.depth?.['batch']
     await eventually(async () => (await queued())?.waiting === 0, { what: 'the queue of a to be empty' })
@@ -132,8 +130,7 @@ describe('a drained pool', () => {
       `SELECT 1 FROM chunks c, pools p WHERE c.pool = 'a' AND p.name = 'a' AND c.released_at > p.drained_at + interval '1 second'`,
     )
     expect(late).toEqual([])
-    const { a, b } = await harness.linesByPool(id)
-    expect([a !== undefined && a > 0, b !== undefined && b > 100]).toEqual([true, true])
+    expect((await harness.linesByPool(id))['b']).toBeGreaterThan(100)
   })
 
   it('is waited for by a batch that must not leave its residency, which says so', async () => {
@@ -177,7 +174,7 @@ describe('a pool cut off in the middle of a batch', () => {
       { name: 'b', queueUrl: `${redisUrl()}/11`, fixedMs: 50 },
     ])
     const id = await harness.submit(400)
-    await until(harness, id, 40)
+    await untilDone(harness, id, 'a', 16)
     await redis.kill()
     const messages = [{ role: 'user' as const, content: 'hi' }]
     for (let i = 0; i < 3; i++) {
@@ -185,8 +182,7 @@ describe('a pool cut off in the middle of a batch', () => {
       expect(answer.choices).toHaveLength(1)
     }
     expect(await harness.expectComplete(id)).toMatchObject({ ...nothingWrong, lines: 400, completed: 400 })
-    const { a, b } = await harness.linesByPool(id)
-    expect([a !== undefined && a > 0, b !== undefined && b > 200]).toEqual([true, true])
+    expect((await harness.linesByPool(id))['b']).toBeGreaterThan(100)
   })
 
   it('by the death of its broker: what may go nowhere else waits, says so, and ends once the broker is back', async () => {
@@ -197,7 +193,7 @@ describe('a pool cut off in the middle of a batch', () => {
       { name: 'us-a', queueUrl: `${redisUrl()}/12`, residency: ['us'] },
     ])
     const id = await harness.submit(200, { forebay: { residency: 'eu' } })
-    await until(harness, id, 20)
+    await untilDone(harness, id, 'eu-a', 20)
     await redis.kill()
     const waitingFor = await eventually(
       async () => {
@@ -226,7 +222,7 @@ describe('a pool cut off in the middle of a batch', () => {
       { name: 'b', queueUrl: `${redisUrl()}/15`, fixedMs: 50 },
     ])
     const id = await harness.submit(400)
-    await eventually(async () => ((await harness.linesByPool(id))['a'] ?? 0) > 20, { what: 'results in a' })
+    await untilDone(harness, id, 'a', 24)
     link.cutAfter('to store', 0)
     const waiting = await eventually(
       async () => {
@@ -249,7 +245,7 @@ describe('a pool cut off in the middle of a batch', () => {
       { name: 'b', queueUrl: `${redisUrl()}/13`, ownStore: true, fixedMs: 50 },
     ])
     const id = await harness.submit(400)
-    await until(harness, id, 40)
+    await untilDone(harness, id, 'a', 16)
     harness.engines.get('a')?.crash()
     expect(await harness.expectComplete(id)).toMatchObject({ ...nothingWrong, lines: 400, completed: 400 })
   })
