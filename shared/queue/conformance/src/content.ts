@@ -3,7 +3,7 @@ import { dropJobs, JobReceiver, makeJobSender, makeJsonCodec } from '@forebay/qu
 import type { Lease, QueueDriver } from '@forebay/queue-port'
 import { eventually } from '@forebay/test-support'
 import { expect, it, onTestFinished } from 'vitest'
-import { type Harness, leaseMs, longLeaseMs, receiveOne } from './harness.ts'
+import { type Harness, leaseMs, receiveOne } from './harness.ts'
 
 interface Asked {
   name: string
@@ -39,7 +39,7 @@ export function contentCases(h: () => Harness): void {
         return typeof value === 'function' ? value.bind(target) : value
       },
     })
-    const receiver = new JobReceiver({ ...options, driver, leaseMs: longLeaseMs, maxAttempts: 3 })
+    const receiver = new JobReceiver({ ...options, driver, leaseMs, maxAttempts: 3 })
     onTestFinished(() => receiver.stop())
     await makeJobSender({ driver, ...options }).send([{ id: 'a', job: { name: 'n', text: 'what was asked' } }])
     const [job] = await receiver.receive({ max: 1, waitMs: 5_000 })
@@ -70,7 +70,7 @@ export function contentCases(h: () => Harness): void {
       dropJobs({
         ...options,
         driver: queue,
-        leaseMs: longLeaseMs,
+        leaseMs,
         drop: ({ text }) => text === 'old',
         dead: 10,
         whole: true,

@@ -1,19 +1,24 @@
 import { systemClock } from '@forebay/kernel'
-import { eventually } from '@forebay/test-support'
 import { expect, it } from 'vitest'
-import { expectDepth, type Harness, leaseMs, message, messages, receive, receiveOne } from './harness.ts'
+import {
+  expectDepth,
+  type Harness,
+  message,
+  messages,
+  receive,
+  receiveBriefly,
+  receiveOne,
+  redelivered,
+} from './harness.ts'
 
 /** Dead letters, depth and purging. */
 export function deadLetterCases(h: () => Harness): void {
   it('keeps a dead message aside and gives it back as a first attempt', async () => {
-    const queue = await h().fresh()
+    const queue = await h().brief()
     await queue.send([message('poison', { attributes: { tenant: 't1' } })])
     // Both ways of using up an attempt: lost, and given back.
-    await receiveOne(queue)
-    const lost = await eventually(async () => (await receive(queue, 1, 500))[0], {
-      timeoutMs: leaseMs + h().expectations.redeliveryMsMax,
-      what: 'a message whose lease ended',
-    })
+    await receiveOne(queue, 5_000, receiveBriefly)
+    const lost = await redelivered(h(), queue)
     await queue.nack(lost, { delayMs: 0 })
     await queue.deadLetter(await receiveOne(queue), { code: 'broken', detail: 'cannot be read' })
     await expectDepth(h(), queue, { dead: 1 })

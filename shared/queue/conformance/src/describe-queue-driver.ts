@@ -5,11 +5,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { contentCases } from './content.ts'
 import { deadLetterCases } from './dead-letters.ts'
 import { enduranceCases } from './endurance.ts'
-import { type DriverExpectations, type Harness, leaseMs, longLeaseMs } from './harness.ts'
+import { briefLeaseMs, type DriverExpectations, type Harness, leaseMs } from './harness.ts'
 import { jobCases } from './jobs.ts'
 import { laneCases } from './lanes.ts'
 import { leaseCases } from './leases.ts'
 import { sendingCases } from './sending.ts'
+
+type Pair = readonly [QueueProvider, QueueProvider]
 
 /**
  * The suite every queue driver passes. `makeProvider` opens a provider on the same broker each time it is called;
@@ -24,46 +26,49 @@ export function describeQueueDriver(
     const open = (options: { leaseMs: number }) => makeProvider({ ...options, clock: systemClock })
     const run = randomBytes(4).toString('hex')
     const used: QueueDriver[] = []
-    let first: QueueProvider
-    let second: QueueProvider
+    /** Two providers a length of lease: two processes of one broker, where it has such a thing. */
+    let usual: Pair
+    let brief: Pair
+    const briefOnes = new Set<QueueDriver>()
     const opened: QueueProvider[] = []
     let made = 0
 
+    const openPair = async (leaseMs: number): Promise<Pair> => {
+      const one = await open({ leaseMs })
+      opened.push(one)
+      if (!expectations.network) return [one, one]
+      const other = await open({ leaseMs })
+      opened.push(other)
+      return [one, other]
+    }
+    const makeQueue = async ([one]: Pair) => {
+      const queue = one.queue(`test-${run}.q${made++}`)
+      await queue.ensure()
+      used.push(queue)
+      return queue
+    }
     beforeAll(async () => {
-      first = await open({ leaseMs })
-      second = expectations.network ? await open({ leaseMs }) : first
+      usual = await openPair(leaseMs)
+      brief = await openPair(briefLeaseMs)
     })
     afterAll(async () => {
       await Promise.all(used.map((queue) => queue.purge().catch(() => undefined)))
-      await first?.close()
-      await second?.close()
       await Promise.all(opened.map((provider) => provider.close()))
     })
 
     const harness: Harness = {
       expectations,
-      async fresh() {
-        const queue = first.queue(`test-${run}.q${made++}`)
-        await queue.ensure()
-        used.push(queue)
+      fresh: () => makeQueue(usual),
+      async brief() {
+        const queue = await makeQueue(brief)
+        briefOnes.add(queue)
         return queue
       },
-      elsewhere: (queue) => second.queue(queue.name),
-      async patient() {
-        const name = `test-${run}.q${made++}`
-        const providers = [await open({ leaseMs: longLeaseMs })]
-        if (expectations.network) providers.push(await open({ leaseMs: longLeaseMs }))
-        opened.push(...providers)
-        const queues = providers.map((provider) => provider.queue(name))
-        await queues[0]?.ensure()
-        const [one = first.queue(name), other = one] = queues
-        used.push(one)
-        return [one, other]
-      },
+      elsewhere: (queue) => (briefOnes.has(queue) ? brief : usual)[1].queue(queue.name),
       provider: () => open({ leaseMs }),
       async onWrongClock(queue, offMs) {
         const clock: Clock = { ...systemClock, now: () => systemClock.now() + offMs }
-        const provider = await makeProvider({ leaseMs, clock })
+        const provider = await makeProvider({ leaseMs: briefLeaseMs, clock })
         opened.push(provider)
         return provider.queue(queue.name)
       },
@@ -76,8 +81,9 @@ export function describeQueueDriver(
       expect(capabilities).toMatchObject({ reportsLostLease, uncountedNack })
     })
     it('answers one driver per name and refuses a name no broker would take', () => {
-      expect(first.queue(`test-${run}.same`)).toBe(first.queue(`test-${run}.same`))
-      expect(() => first.queue('a:b')).toThrow(/letters, digits/)
+      const [provider] = usual
+      expect(provider.queue(`test-${run}.same`)).toBe(provider.queue(`test-${run}.same`))
+      expect(() => provider.queue('a:b')).toThrow(/letters, digits/)
     })
     describe('sending', () => sendingCases(h))
     describe('leases', () => leaseCases(h))

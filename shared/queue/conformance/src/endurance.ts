@@ -4,14 +4,15 @@ import type { QueueDriver } from '@forebay/queue-port'
 import { eventually } from '@forebay/test-support'
 import { expect, it } from 'vitest'
 import {
+  briefLeaseMs,
   codeOf,
   expectDepth,
   type Harness,
   leaseMs,
-  longLeaseMs,
   message,
   messages,
   receive,
+  receiveBriefly,
   receiveOne,
 } from './harness.ts'
 
@@ -24,14 +25,15 @@ export function enduranceCases(h: () => Harness): void {
   it(
     `delivers ${total} messages to four consumers, each once`,
     async () => {
-      const [queue, other] = await h().patient()
+      const queue = await h().fresh()
+      const other = h().elsewhere(queue)
       const seen = new Map<string, number>()
       const failures: unknown[] = []
       // A consumer that fails, or a message that never comes, ends all of them.
       const stop = AbortSignal.timeout(endMs)
       const consume = async (driver: QueueDriver) => {
         while (seen.size < total && failures.length === 0 && !stop.aborted) {
-          const leases = await driver.receive({ max: 100, waitMs: 200, leaseMs: longLeaseMs })
+          const leases = await driver.receive({ max: 100, waitMs: 200, leaseMs })
           for (const { id } of leases) seen.set(id, (seen.get(id) ?? 0) + 1)
           failures.push(...(await driver.ack(leases)).filter(({ ok }) => !ok))
         }
@@ -52,13 +54,14 @@ export function enduranceCases(h: () => Harness): void {
   it('loses nothing when every connection is cut mid-work', async (t) => {
     const { cutConnections } = h().expectations
     if (!cutConnections) return t.skip('this driver has no connection to cut')
-    const queue = await h().fresh()
+    const queue = await h().brief()
     const done = new Set<string>()
     const stop = new AbortController()
     const consume = async (driver: QueueDriver) => {
       while (!stop.signal.aborted) {
         try {
-          for (const result of await driver.ack(await receive(driver, 5, 500))) if (result.ok) done.add(result.id)
+          for (const result of await driver.ack(await receiveBriefly(driver, 5, 500)))
+            if (result.ok) done.add(result.id)
         } catch {
           await nextTurn()
         }
@@ -86,14 +89,14 @@ export function enduranceCases(h: () => Harness): void {
   it('loses nothing when the broker throttles mid-work, and says so', async (t) => {
     const { throttle } = h().expectations
     if (!throttle) return t.skip('this broker does not throttle')
-    const queue = await h().fresh()
+    const queue = await h().brief()
     const done = new Map<string, number>()
     const stop = new AbortController()
     const codes = new Set<string>()
     const consume = async (driver: QueueDriver) => {
       while (!stop.signal.aborted) {
         try {
-          for (const result of await driver.ack(await receive(driver, 25, 300))) {
+          for (const result of await driver.ack(await receiveBriefly(driver, 25, 300))) {
             if (result.ok) done.set(result.id, (done.get(result.id) ?? 0) + 1)
             else codes.add(result.error.code)
           }
@@ -168,19 +171,19 @@ export function enduranceCases(h: () => Harness): void {
   })
 
   it('keeps a job held by a living receiver, however long it takes', async () => {
-    const queue = await h().fresh()
+    const queue = await h().brief()
     const receiver = new JobReceiver({
       driver: queue,
       codec: makeJsonCodec({ parse: (value: unknown) => value }),
       clock: systemClock,
       logger: silentLogger,
-      leaseMs,
+      leaseMs: briefLeaseMs,
       maxAttempts: 5,
     })
     await queue.send([message('long')])
     const [job] = await receiver.receive({ max: 1, waitMs: 5_000 })
     if (!job) throw new Error('no job arrived')
-    expect(await receive(h().elsewhere(queue), 1, leaseMs * 2.2)).toEqual([])
+    expect(await receiveBriefly(h().elsewhere(queue), 1, briefLeaseMs * 2.2)).toEqual([])
     expect(job.lost.aborted).toBe(false)
     await receiver.settle(job, { kind: 'retry', delayMs: 0 })
     const again = await receiveOne(queue)

@@ -2,10 +2,10 @@ import type { Lease, OutboundMessage, QueueDepth, QueueDriver, QueueProvider } f
 import { eventually } from '@forebay/test-support'
 import { expect } from 'vitest'
 
-/** How long the suite's leases are. */
-export const leaseMs = 1_000
-/** The same where leases are not what is tested. */
-export const longLeaseMs = 15_000
+/** How long the suite's leases are: they outlast a pause of a busy machine. */
+export const leaseMs = 15_000
+/** The same where it is tested how a lease ends, or is kept from ending. */
+export const briefLeaseMs = 1_000
 
 /** What the suite must find a driver to be; everything it skips, it skips by the driver's declared capabilities. */
 export interface DriverExpectations {
@@ -31,11 +31,11 @@ export interface Harness {
   readonly expectations: DriverExpectations
   /** A fresh, empty queue. */
   fresh(): Promise<QueueDriver>
+  /** The same with brief leases. */
+  brief(): Promise<QueueDriver>
   /** The same queue seen by another process, where the broker has such a thing. */
   elsewhere(queue: QueueDriver): QueueDriver
-  /** A fresh queue seen by two processes, its leases long enough to outlast a pause of a busy machine. */
-  patient(): Promise<readonly [QueueDriver, QueueDriver]>
-  /** The same queue seen by a machine whose clock is so many milliseconds ahead. */
+  /** A queue of brief leases seen by a machine whose clock is so many milliseconds ahead. */
   onWrongClock(queue: QueueDriver, offMs: number): Promise<QueueDriver>
   /** A provider of the test's own, to close. */
   provider(): Promise<QueueProvider>
@@ -58,11 +58,24 @@ export function receive(queue: QueueDriver, max = 1, waitMs = 5_000): Promise<re
   return queue.receive({ max, waitMs, leaseMs })
 }
 
+/** The same with a brief lease. */
+export function receiveBriefly(queue: QueueDriver, max = 1, waitMs = 5_000): Promise<readonly Lease[]> {
+  return queue.receive({ max, waitMs, leaseMs: briefLeaseMs })
+}
+
 /** Receives exactly one message or fails. */
-export async function receiveOne(queue: QueueDriver, waitMs = 5_000): Promise<Lease> {
-  const [lease] = await receive(queue, 1, waitMs)
+export async function receiveOne(queue: QueueDriver, waitMs = 5_000, how = receive): Promise<Lease> {
+  const [lease] = await how(queue, 1, waitMs)
   if (!lease) throw new Error(`no message arrived on ${queue.name} within ${waitMs} ms`)
   return lease
+}
+
+/** The next message whose brief lease ended. */
+export function redelivered(harness: Harness, queue: QueueDriver): Promise<Lease> {
+  return eventually(async () => (await receiveBriefly(queue, 1, 500))[0], {
+    timeoutMs: briefLeaseMs + harness.expectations.redeliveryMsMax,
+    what: 'a message whose lease ended',
+  })
 }
 
 /**

@@ -2,7 +2,7 @@ import { silentLogger, systemClock } from '@forebay/kernel'
 import { JobReceiver, LanePuller, type LeasedJob, makeJsonCodec, shareSeats } from '@forebay/queue-core'
 import { eventually } from '@forebay/test-support'
 import { expect, it, onTestFinished } from 'vitest'
-import { type Harness, longLeaseMs, messages } from './harness.ts'
+import { type Harness, leaseMs, messages } from './harness.ts'
 
 const names = ['realtime', 'standard', 'batch'] as const
 type Name = (typeof names)[number]
@@ -57,13 +57,13 @@ async function setUp(harness: Harness) {
   const running: Record<Name, Taken[]> = { realtime: [], standard: [], batch: [] }
   const lanes = await Promise.all(
     names.map(async (name, i) => {
-      const [driver] = await harness.patient()
+      const driver = await harness.fresh()
       const receiver = new JobReceiver<unknown>({
         driver,
         codec: makeJsonCodec({ parse: (value: unknown) => value }),
         clock: systemClock,
         logger: silentLogger,
-        leaseMs: longLeaseMs,
+        leaseMs,
         maxAttempts: 5,
       })
       const onJob = (leased: Taken) => {

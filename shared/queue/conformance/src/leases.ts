@@ -1,15 +1,22 @@
 import { systemClock } from '@forebay/kernel'
-import { eventually } from '@forebay/test-support'
+import type { QueueDriver } from '@forebay/queue-port'
 import { expect, it } from 'vitest'
-import { codeOf, expectDepth, type Harness, leaseMs, message, messages, receive, receiveOne } from './harness.ts'
+import {
+  briefLeaseMs,
+  codeOf,
+  expectDepth,
+  type Harness,
+  leaseMs,
+  message,
+  messages,
+  receiveBriefly,
+  receiveOne,
+  redelivered,
+} from './harness.ts'
 
 /** Leases: acknowledging, giving back, extending, losing. */
 export function leaseCases(h: () => Harness): void {
-  const redelivered = async (h: Harness, queue: Awaited<ReturnType<Harness['fresh']>>) =>
-    eventually(async () => (await receive(queue, 1, 500))[0], {
-      timeoutMs: leaseMs + h.expectations.redeliveryMsMax,
-      what: 'a message whose lease ended',
-    })
+  const receiveOneBriefly = (queue: QueueDriver) => receiveOne(queue, 5_000, receiveBriefly)
 
   it('removes an acknowledged message for good', async () => {
     const queue = await h().fresh()
@@ -54,38 +61,38 @@ export function leaseCases(h: () => Harness): void {
   })
 
   it('keeps a message leased over several leases while it is extended', async () => {
-    const queue = await h().fresh()
+    const queue = await h().brief()
     await queue.send([message('long')])
-    const lease = await receiveOne(queue)
-    const until = systemClock.now() + leaseMs * 2.5
+    const lease = await receiveOneBriefly(queue)
+    const until = systemClock.now() + briefLeaseMs * 2.5
     while (systemClock.now() < until) {
-      const leaseUntil = await queue.extend(lease, leaseMs)
+      const leaseUntil = await queue.extend(lease, briefLeaseMs)
       expect(leaseUntil).toBe(lease.leaseUntil)
-      expect(leaseUntil).toBeGreaterThan(systemClock.now() + leaseMs / 2)
-      expect(await receive(h().elsewhere(queue), 1, leaseMs / 3)).toEqual([])
+      expect(leaseUntil).toBeGreaterThan(systemClock.now() + briefLeaseMs / 2)
+      expect(await receiveBriefly(h().elsewhere(queue), 1, briefLeaseMs / 3)).toEqual([])
     }
     expect(await queue.ack([lease])).toEqual([{ id: 'long', ok: true }])
   })
 
   it('leases for as long as asked, also when that is not its usual length', async (t) => {
-    const queue = await h().fresh()
+    const queue = await h().brief()
     t.skip(queue.capabilities.leaseIsFixed, 'the driver declares leaseIsFixed: true')
     await queue.send([message('one')])
-    const [lease] = await queue.receive({ max: 1, waitMs: 1_000, leaseMs: leaseMs * 3 })
-    expect(lease?.leaseUntil).toBeGreaterThan(systemClock.now() + leaseMs * 2)
-    expect(await receive(queue, 1, leaseMs * 1.8)).toEqual([])
+    const lease = await receiveOne(queue)
+    expect(lease.leaseUntil).toBeGreaterThan(systemClock.now() + leaseMs / 2)
+    expect(await receiveBriefly(queue, 1, briefLeaseMs * 1.8)).toEqual([])
   })
 
   it('delivers a lost message again, one attempt later, and tells the first holder so', async () => {
-    const queue = await h().fresh()
+    const queue = await h().brief()
     const other = h().elsewhere(queue)
     await queue.send([message('one')])
-    const stale = await receiveOne(queue)
+    const stale = await receiveOneBriefly(queue)
     const again = await redelivered(h(), other)
     expect(again.id).toBe('one')
     expect(again.attempt).toBeGreaterThanOrEqual(2)
     // Said by the broker, or by the lease clock that the driver keeps in its place.
-    expect(await codeOf(queue.extend(stale, leaseMs))).toBe('lease_lost')
+    expect(await codeOf(queue.extend(stale, briefLeaseMs))).toBe('lease_lost')
     expect(await codeOf(queue.nack(stale, { delayMs: 0 }))).toBe('lease_lost')
     expect(await codeOf(queue.deadLetter(stale, { code: 'late' }))).toBe('lease_lost')
     expect((await queue.ack([stale])).map((r) => (r.ok ? 'ok' : r.error.code))).toEqual(['lease_lost'])
@@ -97,7 +104,7 @@ export function leaseCases(h: () => Harness): void {
     t.skip(!h().expectations.network, 'the driver is within one process, which has one clock')
     const hourMs = 3_600_000
     if (h().expectations.refusesWrongClock) {
-      const queue = await h().fresh()
+      const queue = await h().brief()
       await expect(h().onWrongClock(queue, hourMs)).rejects.toMatchObject({
         message: expect.stringMatching(/s ahead of/),
       })
@@ -105,15 +112,15 @@ export function leaseCases(h: () => Harness): void {
       return
     }
     const holds = async (offMs: number) => {
-      const queue = await h().fresh()
+      const queue = await h().brief()
       const off = await h().onWrongClock(queue, offMs)
       await queue.send([message('a'), message('b')])
-      const [own, theirs] = [await receiveOne(queue), await receiveOne(off)]
+      const [own, theirs] = [await receiveOneBriefly(queue), await receiveOneBriefly(off)]
       // Each keeps what it extends, and gets nothing of the other's.
-      const until = systemClock.now() + leaseMs * 1.5
+      const until = systemClock.now() + briefLeaseMs * 1.5
       while (systemClock.now() < until) {
-        await Promise.all([queue.extend(own, leaseMs), off.extend(theirs, leaseMs)])
-        const got = await Promise.all([receive(queue, 2, leaseMs / 4), receive(off, 2, leaseMs / 4)])
+        await Promise.all([queue.extend(own, briefLeaseMs), off.extend(theirs, briefLeaseMs)])
+        const got = await Promise.all([queue, off].map((each) => receiveBriefly(each, 2, briefLeaseMs / 4)))
         expect(got).toEqual([[], []])
       }
       expect(await queue.ack([own])).toEqual([{ id: own.id, ok: true }])
@@ -149,13 +156,13 @@ export function leaseCases(h: () => Harness): void {
   })
 
   it('never under-counts attempts over losses and give-backs', async () => {
-    const queue = await h().fresh()
+    const queue = await h().brief()
     await queue.send([message('one')])
-    await receiveOne(queue)
+    await receiveOneBriefly(queue)
     const second = await redelivered(h(), queue)
     expect(second.attempt).toBeGreaterThanOrEqual(2)
     await queue.nack(second, { delayMs: 20 })
-    expect((await receiveOne(queue)).attempt).toBeGreaterThanOrEqual(3)
+    expect((await receiveOneBriefly(queue)).attempt).toBeGreaterThanOrEqual(3)
     expect((await redelivered(h(), queue)).attempt).toBeGreaterThanOrEqual(4)
   })
 }

@@ -1,7 +1,7 @@
 import { systemClock } from '@forebay/kernel'
 import type { QueueDriver } from '@forebay/queue-port'
 import { expect, it } from 'vitest'
-import { expectDepth, type Harness, message, messages, receive, receiveOne } from './harness.ts'
+import { expectDepth, type Harness, leaseMs, message, messages, receive, receiveOne } from './harness.ts'
 
 /** Sending, receiving, waking up and delays. */
 export function sendingCases(h: () => Harness): void {
@@ -47,7 +47,7 @@ export function sendingCases(h: () => Harness): void {
     const queue = await h().fresh()
     expect(await receive(queue, 1, 150)).toEqual([])
     const abort = new AbortController()
-    const polling = queue.receive({ max: 1, waitMs: 30_000, leaseMs: 1_000, signal: abort.signal })
+    const polling = queue.receive({ max: 1, waitMs: 30_000, leaseMs, signal: abort.signal })
     await roundTrip(await h().fresh())
     abort.abort()
     expect(await polling).toEqual([])
@@ -79,7 +79,7 @@ export function sendingCases(h: () => Harness): void {
     const queue = await h().fresh()
     const beside = await h().fresh()
     const abort = new AbortController()
-    const left = queue.receive({ max: 1, waitMs: 30_000, leaseMs: 1_000, signal: abort.signal })
+    const left = queue.receive({ max: 1, waitMs: 30_000, leaseMs, signal: abort.signal })
     await roundTrip(beside)
     const stays = receiveOne(h().elsewhere(queue), 30_000)
     await roundTrip(beside)
