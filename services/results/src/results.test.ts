@@ -75,6 +75,29 @@ describe('results', () => {
     expect(await ledgerDrift(db)).toMatchObject({ entries: 3_600, driftNano: 0, unmatched: 0 })
   })
 
+  it('has what it runs again and again planned once, also when the tables get another partition meanwhile', async () => {
+    const db = await openTestDatabase()
+    await seedPrices(db)
+    const batchId = await addBatch(db, 40)
+    for (let line = 1; line <= 20; line++) {
+      if (line === 11) await db.query(`SELECT add_audit_month('2032-03-01')`)
+      await commitEvents({ db, events: [eventOf([resultOf({ batchId, line, apiKeyId: `key_${line % 3}` })])] })
+    }
+    // One connection did it all: each commit came after the last.
+    const planned = await db.query<{ name: string; statement: string; plans: number }>(
+      `SELECT name, left(statement, 24) AS statement, (generic_plans + custom_plans)::int AS plans
+       FROM pg_prepared_statements WHERE statement LIKE '%INSERT INTO requests%'`,
+    )
+    expect(planned).toEqual([
+      { name: expect.stringMatching(/^forebay_/), statement: expect.stringContaining('WITH rows'), plans: 19 },
+    ])
+    expect(await one(db, 'SELECT completed, cost_nano FROM batches WHERE id = $1', [batchId])).toEqual({
+      completed: 20,
+      cost_nano: 20 * lineNano,
+    })
+    expect(await ledgerDrift(db)).toMatchObject({ entries: 20, driftNano: 0, unmatched: 0 })
+  })
+
   it('keeps why a live request went where it went', async () => {
     const db = await openTestDatabase()
     const live = { requestId: 'req_1', batchId: null, line: null, chunk: null, lane: 'realtime', bytes: null } as const

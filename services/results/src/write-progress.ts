@@ -93,6 +93,7 @@ export async function addToBatches(tx: Queryable, deltas: readonly BatchDelta[])
        identical = batches.identical + rows.identical
      FROM ${rows.from} WHERE batches.id = rows.batch_id`,
     rows.values,
+    { prepare: true },
   )
 }
 
@@ -139,5 +140,6 @@ export async function addToChunks(tx: Queryable, deltas: readonly ChunkDelta[]):
        returned_attempt = greatest(chunk_progress.returned_attempt, excluded.returned_attempt),
        last_seen_at = excluded.last_seen_at`,
     rows.values,
+    { prepare: true },
   )
 }

@@ -64,5 +64,6 @@ export async function addToQuality(tx: Queryable, deltas: readonly QualityDelta[
        buckets = ARRAY(SELECT was + added FROM unnest(batch_quality.buckets, excluded.buckets)
          WITH ORDINALITY AS steps (was, added, step) ORDER BY step)`,
     rows.values,
+    { prepare: true },
   )
 }

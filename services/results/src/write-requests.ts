@@ -86,7 +86,9 @@ export async function insertResults(
     WHERE NOT EXISTS (SELECT FROM audit_swept s WHERE s.tenant_id = rows.tenant_id AND rows.born < s.swept_to)
     ON CONFLICT (born, id) DO NOTHING RETURNING id)`
   const parts = [withKeys, insert, ...(isCharged ? [insertEntries] : [])].join(', ')
-  const inserted = await tx.query<{ id: string }>(`WITH ${parts} SELECT id FROM inserted`, rows.values)
+  const inserted = await tx.query<{ id: string }>(`WITH ${parts} SELECT id FROM inserted`, rows.values, {
+    prepare: true,
+  })
   return new Set(inserted.map((row) => row.id))
 }
 

@@ -67,6 +67,7 @@ async function addSpent(tx: Queryable, spending: readonly Spending[]): Promise<b
       spending.map((s) => s.amountNano),
       spending.map((s) => s.atMs),
     ],
+    { prepare: true },
   )
   return rows.length > 0
 }

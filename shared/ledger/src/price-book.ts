@@ -24,6 +24,7 @@ export async function readPrices(
      LEFT JOIN prices ON (tenant_id IS NULL OR tenant_id = ANY ($1)) AND (model = '*' OR model = ANY ($2))
        AND (effective_to IS NULL OR effective_to > least(to_timestamp($3::float8 / 1000), now()))`,
     [scope.tenantIds, scope.models, scope.sinceMs],
+    { prepare: true },
   )
   const prices = rows.flatMap(({ nowMs: _, ...row }) => (row.id === null ? [] : [row as Price]))
   return { prices, nowMs: rows[0]?.nowMs ?? scope.sinceMs }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { type Clock, describeError, ForebayError, type Logger, type Running, systemClock } from '@forebay/kernel'
 import { type ClientBase, Pool, types } from 'pg'
 
@@ -12,8 +13,12 @@ export type Row = Record<string, unknown>
 
 /** What a statement runs on: the pool, or one transaction. */
 export interface Queryable {
-  /** Runs one statement with bound parameters and returns its rows. Throws ForebayError `unavailable` when the server cannot be reached. */
-  query<R extends Row>(sql: string, values?: readonly unknown[]): Promise<R[]>
+  /**
+   * Runs one statement with bound parameters and returns its rows. With `prepare` the server keeps its plan for the
+   * connection: for what runs again and again and whose plan does not depend on how much the tables hold. Throws
+   * ForebayError `unavailable` when the server cannot be reached.
+   */
+  query<R extends Row>(sql: string, values?: readonly unknown[], options?: { prepare?: boolean }): Promise<R[]>
 }
 
 export interface Database extends Queryable, Running {
@@ -44,10 +49,13 @@ export function openDatabase(options: {
   pool.on('error', (err) => logger.warn({ reason: describeError(err) }, 'idle database connection lost'))
   let stopped: Promise<void> | undefined
 
+  const names = makeStatementNames()
   const on = (client: Pick<ClientBase, 'query'>): Queryable => ({
-    query: async (sql, values) => {
+    query: async (sql, values, { prepare = false } = {}) => {
       try {
-        const result = await client.query(sql, values ? [...values] : undefined)
+        const name = prepare ? names(sql) : undefined
+        const bound = values ? [...values] : []
+        const result = await (name ? client.query({ name, text: sql, values: bound }) : client.query(sql, bound))
         return result.rows
       } catch (err) {
         throw asForebayError(err)
@@ -83,6 +91,23 @@ export function openDatabase(options: {
     listen: (channel, onNotify) =>
       listenOn({ url: options.url, channel, onNotify, logger, clock: options.clock ?? systemClock }),
     stop: () => (stopped ??= pool.end()),
+  }
+}
+
+// A kept plan takes memory on the server for each connection.
+const preparedMax = 64
+
+/** Names statements that came before; undefined for a first one, and for those beyond a number no program should have. */
+function makeStatementNames(): (sql: string) => string | undefined {
+  const names = new Map<string, string | undefined>()
+  return (sql) => {
+    if (!names.has(sql)) {
+      if (names.size < preparedMax) names.set(sql, undefined)
+      return undefined
+    }
+    const name = names.get(sql) ?? `forebay_${createHash('sha256').update(sql).digest('hex').slice(0, 24)}`
+    names.set(sql, name)
+    return name
   }
 }
 
