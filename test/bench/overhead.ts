@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import type { Running } from '@forebay/kernel'
+import { keepAwake } from './awake.ts'
 import { environment, startEmbedded, startEngine, startOnRedis, type Target } from './forebay.ts'
 import { type Helper, type LoadResult, type LoadTask, percentile, round, startLoad } from './load.ts'
 import { addCpu, cpuPerRequest, processCpu } from './process-cpu.ts'
@@ -29,17 +30,25 @@ export interface FormOverhead {
   maxRatePerSecond: number
 }
 
+export interface OverheadResult extends Partial<FormOverhead> {
+  embedded?: FormOverhead
+  /** No core slept meanwhile. */
+  coresKeptAwake: boolean
+}
+
 const addedP99MsMax = 25
 const engineMs = 40
-const warmUpRequests = 4000
+// Until code is compiled, a request costs several times as much.
+const warmUpRequests = 20_000
 
 /**
  * Measures what gateway, queue and worker add to a live request whose answer takes the engine 40 ms: the same Poisson
  * arrivals are sent to the engine, to a bare relay (on Redis) and to Forebay, in short turns, so that a bad moment of
- * the machine hits all alike. Times count from when a request was due, so that a queue before the sender counts too. On
- * Redis with each process its own; then the same in one process on embedded Postgres, without the relay.
+ * the machine hits all alike, while no core sleeps. Times count from when a request was due, so that a queue before the
+ * sender counts too. On Redis with each process its own; then the same in one process on embedded Postgres, without the
+ * relay.
  */
-export async function run(args: readonly string[]): Promise<Partial<FormOverhead> & { embedded?: FormOverhead }> {
+export async function run(args: readonly string[]): Promise<OverheadResult> {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -48,6 +57,7 @@ export async function run(args: readonly string[]): Promise<Partial<FormOverhead
       turns: { type: 'string', default: '4' },
       profile: { type: 'string' },
       form: { type: 'string', default: 'both' },
+      'let-sleep': { type: 'boolean', default: false },
       'rate-max': { type: 'string', default: '4000' },
     },
   })
@@ -61,12 +71,13 @@ export async function run(args: readonly string[]): Promise<Partial<FormOverhead
   }
   const load = startLoad()
   try {
+    const coresKeptAwake = !values['let-sleep'] && keep(await keepAwake()).isAwake
     const engine = keep(await startEngine(['--fixed-ms', `${engineMs}`], env))
     const options = { load, engine, rates, rateMax: Number(values['rate-max']), seconds, turns }
     const where = { engineUrl: engine.url, env }
     const onRedis = values.form === 'embedded' ? {} : await besideRelay(where, options)
     const embedded = values.form === 'redis' ? {} : { embedded: await measured(await startEmbedded(where), options) }
-    return { ...onRedis, ...embedded }
+    return { ...onRedis, ...embedded, coresKeptAwake }
   } finally {
     await load.stop()
     for (const part of started) await part.stop()
@@ -103,7 +114,6 @@ async function besideRelay(where: Parameters<typeof startOnRedis>[0], options: M
 async function measured(target: Target, options: MeasureOptions): Promise<FormOverhead> {
   const { rates } = options
   try {
-    // Until code is compiled, a request costs several times as much.
     const { load, engine, relay } = options
     const workload = { model: engine.model, requests: warmUpRequests, promptWords: 20, maxTokens: 16, seed: 1 }
     for (const { url, apiKey } of [engine, ...(relay ? [relay] : []), target].map(withKey)) {

@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
 const ticksPerSecond = 100
+// Linux' SCHED_IDLE: a loop that keeps a core awake is nobody's work.
+const idleClass = '5'
 
 /**
  * CPU seconds used so far by each process below this one, by what it runs (`gpu`, `results`, `postgres`, …). Read from
@@ -51,9 +53,10 @@ function numbersIn(folder: string): number[] {
 function statOf(pid: number): [number, { parent: number; name: string; seconds: number }][] {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // After the name in parentheses: state, parent, …; times are the 12th and 13th from there.
+    // After the name in parentheses: state, parent, …; times are the 12th and 13th from there, the class is the 39th.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     const seconds = (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
+    if (fields[38] === idleClass) return []
     const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
     const script = /([^/]+)\/src\/main\.ts$|([^/]+)-process\.ts$/.exec(words.find((word) => /\.ts$/.test(word)) ?? '')
     const name = script?.[1] ?? script?.[2] ?? stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'))
