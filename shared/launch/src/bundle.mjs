@@ -104,13 +104,28 @@ async function build(script, root, home) {
       logLevel: 'silent',
       plugins: [packagesOfOthers, sourcesSayWhereTheyAre(outdir)],
     })
+    const sources = Object.keys(metafile.inputs)
     return {
-      inputs: Object.keys(metafile.inputs).sort(),
+      inputs: [...sources, ...descriptionsOf(root, sources)].sort(),
       files: outputFiles.map((file) => ({ name: relative(outdir, file.path), bytes: file.contents })),
     }
   } finally {
     await stop()
   }
+}
+
+/** The package.json of each package that a source is of: its `exports` say which sources there are. */
+function descriptionsOf(root, sources) {
+  const found = new Set()
+  for (const source of sources) {
+    for (let folder = dirname(source); folder !== '.'; folder = dirname(folder)) {
+      const path = join(folder, 'package.json')
+      if (!existsSync(join(root, path))) continue
+      found.add(path)
+      break
+    }
+  }
+  return [...found]
 }
 
 const packagesOfOthers = {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { tempDir } from '@forebay/test-support'
@@ -52,6 +52,25 @@ describe('a launched script', () => {
     write('of.ts', `export const said: string = 'two'\n`)
     utimesSync(join(root, 'tool/src/of.ts'), 1, 1)
     expect((await run()).stdout).toBe('two \n')
+  })
+
+  it('is of the files that its packages name now', async () => {
+    const { root, run } = repository({ 'main.ts': `import { said } from '@forebay/thing'\nconsole.log(said)\n` })
+    rmSync(join(root, 'node_modules'))
+    mkdirSync(join(root, 'node_modules/@forebay'), { recursive: true })
+    mkdirSync(join(root, 'thing'))
+    symlinkSync(join(root, 'thing'), join(root, 'node_modules/@forebay/thing'))
+    for (const name of ['one', 'two'])
+      writeFileSync(join(root, 'thing', `${name}.ts`), `export const said = '${name}'\n`)
+    const name = (file: string) =>
+      writeFileSync(
+        join(root, 'thing/package.json'),
+        JSON.stringify({ name: '@forebay/thing', type: 'module', exports: `./${file}` }),
+      )
+    name('one.ts')
+    expect((await run()).stdout).toBe('one\n')
+    name('two.ts')
+    expect((await run()).stdout).toBe('two\n')
   })
 
   it('is made by many at once without one seeing half of it', async () => {
