@@ -55,17 +55,20 @@ describe('a launched script', () => {
   })
 
   it('is of the files that its packages name now', async () => {
-    const { root, run } = repository({ 'main.ts': `import { said } from '@forebay/thing'\nconsole.log(said)\n` })
+    const thing = '@forebay/thing'
+    const { root, run } = repository({
+      'main.ts': `import { said } from ${JSON.stringify(thing)}\nconsole.log(said)\n`,
+    })
     rmSync(join(root, 'node_modules'))
     mkdirSync(join(root, 'node_modules/@forebay'), { recursive: true })
     mkdirSync(join(root, 'thing'))
-    symlinkSync(join(root, 'thing'), join(root, 'node_modules/@forebay/thing'))
+    symlinkSync(join(root, 'thing'), join(root, 'node_modules', thing))
     for (const name of ['one', 'two'])
       writeFileSync(join(root, 'thing', `${name}.ts`), `export const said = '${name}'\n`)
     const name = (file: string) =>
       writeFileSync(
         join(root, 'thing/package.json'),
-        JSON.stringify({ name: '@forebay/thing', type: 'module', exports: `./${file}` }),
+        JSON.stringify({ name: thing, type: 'module', exports: `./${file}` }),
       )
     name('one.ts')
     expect((await run()).stdout).toBe('one\n')
