@@ -9,12 +9,12 @@ const spin = 'while kill -0 "$0" 2>/dev/null; do i=0; while [ $i -lt 100000 ]; d
 /**
  * Keeps the cores from sleeping, as latency is measured: on each a loop of the idle class, which runs only while nothing
  * else would. A virtual core that sleeps takes tenths of a millisecond to wake, and that would be most of what is seen.
- * `isAwake` is false where the system has no such class (it is Linux').
+ * `areAwake` answers whether all of them still run: they do not where the system has no such class (it is Linux').
  */
-export async function keepAwake(): Promise<Running & { isAwake: boolean }> {
+export async function keepAwake(): Promise<Running & { areAwake(): boolean }> {
   const loops = await Promise.all(cpus().map((_, core) => started(core)))
   return {
-    isAwake: loops.every((loop) => loop !== undefined),
+    areAwake: () => loops.every((loop) => loop?.exitCode === null && loop.signalCode === null),
     stop: async () => {
       for (const loop of loops) loop?.kill('SIGKILL')
     },

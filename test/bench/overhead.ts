@@ -71,13 +71,13 @@ export async function run(args: readonly string[]): Promise<OverheadResult> {
   }
   const load = startLoad()
   try {
-    const coresKeptAwake = !values['let-sleep'] && keep(await keepAwake()).isAwake
+    const loops = values['let-sleep'] ? undefined : keep(await keepAwake())
     const engine = keep(await startEngine(['--fixed-ms', `${engineMs}`], env))
     const options = { load, engine, rates, rateMax: Number(values['rate-max']), seconds, turns }
     const where = { engineUrl: engine.url, env }
     const onRedis = values.form === 'embedded' ? {} : await besideRelay(where, options)
     const embedded = values.form === 'redis' ? {} : { embedded: await measured(await startEmbedded(where), options) }
-    return { ...onRedis, ...embedded, coresKeptAwake }
+    return { ...onRedis, ...embedded, coresKeptAwake: loops?.areAwake() ?? false }
   } finally {
     await load.stop()
     for (const part of started) await part.stop()

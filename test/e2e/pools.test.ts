@@ -51,7 +51,7 @@ describe('several pools', () => {
     expect(await harness.expectComplete(id)).toMatchObject({ ...nothingWrong, lines: 600, completed: 600 })
     const lines = await harness.linesByPool(id)
     expect(Object.keys(lines)).toEqual(['on-postgres', 'on-redis', 'on-sqs'])
-    for (const count of Object.values(lines)) expect(count).toBeGreaterThan(30)
+    for (const count of Object.values(lines)) expect(count).toBeGreaterThan(60)
     // The parts lie where they were written; the staged copies go once their chunks are done.
     for (const pool of ['on-redis', 'on-sqs']) {
       const root = harness.storeUrls.get(pool) ?? ''
@@ -130,7 +130,8 @@ describe('a drained pool', () => {
       `SELECT 1 FROM chunks c, pools p WHERE c.pool = 'a' AND p.name = 'a' AND c.released_at > p.drained_at + interval '1 second'`,
     )
     expect(late).toEqual([])
-    expect((await harness.linesByPool(id))['b']).toBeGreaterThan(100)
+    const { a, b } = await harness.linesByPool(id)
+    expect([a !== undefined && a > 0, b !== undefined && b > 100]).toEqual([true, true])
   })
 
   it('is waited for by a batch that must not leave its residency, which says so', async () => {
@@ -182,7 +183,8 @@ describe('a pool cut off in the middle of a batch', () => {
       expect(answer.choices).toHaveLength(1)
     }
     expect(await harness.expectComplete(id)).toMatchObject({ ...nothingWrong, lines: 400, completed: 400 })
-    expect((await harness.linesByPool(id))['b']).toBeGreaterThan(100)
+    const { a, b } = await harness.linesByPool(id)
+    expect([a !== undefined && a > 0, b !== undefined && b > 200]).toEqual([true, true])
   })
 
   it('by the death of its broker: what may go nowhere else waits, says so, and ends once the broker is back', async () => {
