@@ -15,8 +15,8 @@ export type Row = Record<string, unknown>
 export interface Queryable {
   /**
    * Runs one statement with bound parameters and returns its rows. With `prepare` the server keeps its plan for the
-   * connection: for what runs again and again and whose plan does not depend on how much the tables hold. Throws
-   * ForebayError `unavailable` when the server cannot be reached.
+   * connection until a table in it changes or is analyzed: for what runs again and again and is no worse for a plan
+   * made when its tables held less. Throws ForebayError `unavailable` when the server cannot be reached.
    */
   query<R extends Row>(sql: string, values?: readonly unknown[], options?: { prepare?: boolean }): Promise<R[]>
 }
